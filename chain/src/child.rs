@@ -1,0 +1,257 @@
+//! A tool that cannot vanish at exec: it forks, waits, passes signals on, and ends as its program did.
+//!
+//! Parent and child stay in one process group and the terminal is handed over to nobody. Whichever of the two dies
+//! first, the other does not stay: the parent reaps the child, and the child has asked for SIGKILL at the parent's death.
+
+use crate::fail::Failure;
+use crate::namespace::Kind;
+use crate::sys::{self, Arrived};
+use nix::errno::Errno;
+use nix::sched::CloneFlags;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{SigAction, SigSet, SigmaskHow, Signal, kill, raise, sigprocmask};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Signals that end a process unless it has said otherwise.
+const ENDING: [Signal; 7] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+];
+/// Signals that stop a process unless it has said otherwise.
+const STOPPING: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
+/// Signals that do nothing to a process that has not asked for them.
+const HARMLESS: [Signal; 2] = [Signal::SIGCONT, Signal::SIGWINCH];
+
+/// What goes over the leash between parent and child: one byte each.
+const GO: u8 = b'g';
+const HELD: u8 = b'h';
+const FAILED: u8 = b'f';
+
+/// The parent's side of a fork.
+pub(crate) struct Parent {
+    /// The child, numbered as the parent sees it.
+    pub child: Pid,
+    leash: OwnedFd,
+    waited_for: SigSet,
+}
+
+/// The child's side of a fork.
+pub(crate) struct Child {
+    leash: OwnedFd,
+}
+
+/// Where a fork returns.
+pub(crate) enum Side {
+    Parent(Parent),
+    Child(Child),
+}
+
+/// The fork as strace prints it.
+pub(crate) fn call(born_into: &[Kind]) -> String {
+    let flags: String = born_into.iter().map(|kind| format!("{}|", kind.flag_name())).collect();
+    format!("clone({flags}SIGCHLD)")
+}
+
+/// Forks, the child born into new namespaces of these kinds.
+pub(crate) fn fork(born_into: &[Kind]) -> Result<Side, Errno> {
+    let (parents, childs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    let waited_for = signals_to_wait_for();
+    let mut inherited = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&waited_for), Some(&mut inherited))?;
+    // With SIGCHLD ignored, as some launchers leave it, the kernel would reap the child and forget its status.
+    let on_child = sys::set_default(Signal::SIGCHLD)?;
+    let flags = born_into.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag());
+    match sys::clone_process(flags) {
+        Ok(Some(child)) => {
+            set_pdeathsig(Signal::SIGKILL)?;
+            Ok(Side::Parent(Parent { child, leash: parents, waited_for }))
+        }
+        Ok(None) => {
+            drop(parents);
+            let child = Child { leash: childs };
+            child.settle(&inherited, &on_child)?;
+            Ok(Side::Child(child))
+        }
+        Err(errno) => {
+            sys::restore(Signal::SIGCHLD, &on_child);
+            sigprocmask(SigmaskHow::SIG_SETMASK, Some(&inherited), None)?;
+            Err(errno)
+        }
+    }
+}
+
+/// Those that are not ignored: under nohup(1) a hang-up must not end what it would not have ended.
+fn signals_to_wait_for() -> SigSet {
+    let mut set = SigSet::empty();
+    for signal in ENDING.into_iter().chain(STOPPING).chain(HARMLESS) {
+        if !sys::is_ignored(signal) {
+            set.add(signal);
+        }
+    }
+    set.add(Signal::SIGCHLD);
+    set
+}
+
+impl Child {
+    /// Ties the child to its parent, and gives it back the signals as they were inherited.
+    fn settle(&self, mask: &SigSet, on_child: &SigAction) -> Result<(), Errno> {
+        set_pdeathsig(Signal::SIGKILL)?;
+        // The parent may have died before that call took hold; then its end of the leash is closed.
+        if recv(self.leash.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) == Ok(0) {
+            std::process::exit(i32::from(crate::fail::TOOL_FAILED));
+        }
+        sys::restore(Signal::SIGCHLD, on_child);
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(mask), None)
+    }
+
+    /// Waits until the parent says go; ends when there is no parent any more.
+    pub fn wait_for_go(&self) {
+        if recv(self.leash.as_raw_fd(), &mut [0], MsgFlags::empty()) != Ok(1) {
+            std::process::exit(i32::from(crate::fail::TOOL_FAILED));
+        }
+    }
+
+    /// Tells the parent that its first steps are done, and waits for it to do what it must beside them.
+    pub fn hold(&self) {
+        let _ = send(self.leash.as_raw_fd(), &[HELD], MsgFlags::MSG_NOSIGNAL);
+        self.wait_for_go();
+    }
+
+    /// Tells the parent that the program was never reached.
+    pub fn failed(&self) {
+        let _ = send(self.leash.as_raw_fd(), &[FAILED], MsgFlags::MSG_NOSIGNAL);
+    }
+}
+
+impl Parent {
+    /// Lets the child go on.
+    pub fn go(&self) {
+        let _ = send(self.leash.as_raw_fd(), &[GO], MsgFlags::MSG_NOSIGNAL);
+    }
+
+    /// Waits until the child is held; false when it failed before that.
+    pub fn child_is_held(&self) -> bool {
+        let mut word = [0];
+        recv(self.leash.as_raw_fd(), &mut word, MsgFlags::empty()) == Ok(1) && word[0] == HELD
+    }
+
+    /// Ends the child, for a step beside it went wrong.
+    pub fn kill(&self) {
+        let _ = kill(self.child, Signal::SIGKILL);
+        let _ = waitpid(self.child, None);
+    }
+
+    /// Waits for the child to end, passing signals on; returns its exit status as a shell would give it.
+    ///
+    /// # Errors
+    /// The wait itself failed.
+    pub fn wait(&self) -> Result<Ended, Failure> {
+        let mut sent = None;
+        loop {
+            if let Some(status) = self.reap()? {
+                let mut word = [0];
+                let failed = recv(self.leash.as_raw_fd(), &mut word, MsgFlags::MSG_DONTWAIT) == Ok(1)
+                    && word[0] == FAILED;
+                return Ok(Ended { status: sent.map_or(status, status_of_signal), failed });
+            }
+            let arrived = match sys::wait_signal(&self.waited_for) {
+                Err(Errno::EINTR) => continue,
+                other => other.map_err(|errno| Failure::refused("sigwaitinfo()", errno))?,
+            };
+            if arrived.signal != Signal::SIGCHLD && self.pass_on(&arrived) {
+                sent = Some(arrived.signal);
+            }
+        }
+    }
+
+    fn reap(&self) -> Result<Option<u8>, Failure> {
+        match waitpid(self.child, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(_, status)) => Ok(Some(status as u8)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(status_of_signal(signal))),
+            Ok(_) => Ok(None),
+            Err(errno) => Err(Failure::refused(format!("waitpid({})", self.child), errno)),
+        }
+    }
+
+    /// Does to the child what the signal would have done to an ordinary process: PID 1 of a namespace is deaf to every
+    /// signal it has no handler for. True when that ended it.
+    fn pass_on(&self, arrived: &Arrived) -> bool {
+        let Arrived { signal, by_kill } = *arrived;
+        let dispositions = Dispositions::of(self.child);
+        if dispositions.caught(signal) {
+            // What the terminal sends goes to the whole process group, so the child has it already.
+            if by_kill {
+                let _ = kill(self.child, signal);
+            }
+        } else if dispositions.ignored(signal) {
+        } else if ENDING.contains(&signal) {
+            let _ = kill(self.child, Signal::SIGKILL);
+            return true;
+        } else if STOPPING.contains(&signal) {
+            let _ = kill(self.child, Signal::SIGSTOP);
+            let _ = raise(Signal::SIGSTOP);
+            let _ = kill(self.child, Signal::SIGCONT);
+        }
+        false
+    }
+}
+
+/// How a child ended.
+pub(crate) struct Ended {
+    pub status: u8,
+    /// It never reached its program.
+    pub failed: bool,
+}
+
+fn status_of_signal(signal: Signal) -> u8 {
+    128 + signal as u8
+}
+
+/// Which signals a process catches and ignores: SigCgt and SigIgn of proc_pid_status(5).
+struct Dispositions {
+    caught: u64,
+    ignored: u64,
+}
+
+impl Dispositions {
+    fn of(process: Pid) -> Dispositions {
+        let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        Dispositions { caught: mask_of(&text, "SigCgt:"), ignored: mask_of(&text, "SigIgn:") }
+    }
+
+    fn caught(&self, signal: Signal) -> bool {
+        self.caught >> (signal as u32 - 1) & 1 == 1
+    }
+
+    fn ignored(&self, signal: Signal) -> bool {
+        self.ignored >> (signal as u32 - 1) & 1 == 1
+    }
+}
+
+fn mask_of(status: &str, field: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_masks_of_a_status_file_are_read_bit_by_bit() {
+        let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004002\n";
+        let masks = Dispositions { caught: mask_of(status, "SigCgt:"), ignored: mask_of(status, "SigIgn:") };
+        assert!(
+            masks.caught(Signal::SIGINT) && masks.caught(Signal::SIGTERM) && !masks.caught(Signal::SIGHUP)
+        );
+        assert!(masks.ignored(Signal::SIGPIPE) && !masks.ignored(Signal::SIGINT));
+    }
+}

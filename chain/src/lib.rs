@@ -1,0 +1,90 @@
+//! What the five tools share: decide first, act later, never decide while acting.
+//!
+//! ```text
+//! Cli  +  Facts  ->  Plan of Steps  ->  run | explain | dry-run
+//! what was typed     read-only look     why + call + undo
+//! ```
+//!
+//! A tool reads its command line and looks at the machine, and from both makes a [`Plan`]: a list of typed [`Call`]s, each
+//! with the one sentence that says why. The plan is a value. It is carried out by one runner, which does it, tells it
+//! (`--explain`) or writes it down as a script of classic commands (`--dry-run`); so what is told is what is done.
+//! The sentence is the code comment, the line of the explanation, the `while:` of an error and the comment of the script.
+//!
+//! At its end a tool becomes the next program ([`Program`]), and only this crate execs, forks, waits and prints errors.
+//! Code comes here when its second user appears; one subject a file.
+
+mod binfmt;
+mod child;
+mod exec;
+mod fail;
+mod limits;
+mod loopdev;
+mod namespace;
+mod narrate;
+mod shell;
+mod step;
+mod strace;
+mod sys;
+
+pub use exec::{Program, TOOLS, c_string};
+pub use fail::{CANNOT_RUN, Failure, NOT_FOUND, TOOL_FAILED, in_words};
+pub use limits::why_no_namespace;
+pub use loopdev::{Attached, LoopDevice, LoopFlags, attach, attached, detach, devices_on, why_no_loop};
+pub use namespace::Kind;
+pub use narrate::{Made, Mode, Narration, say};
+pub use shell::{Shell, join, quote};
+pub use step::{Answer, Call, Fork, Plan, Refusal, Step};
+pub use strace::{array, quoted};
+pub use sys::{own, set_default};
+
+use std::io::Write;
+
+/// Makes `run`, of the type `fn(&'static str) -> anyhow::Result<u8>`, the program's entry point.
+///
+/// The entry is C's own and not Rust's, whose start-up sets SIGPIPE to ignored (the program would inherit that), maps an
+/// alternate stack and reads /proc/self/maps: 0.05 ms that every link of a chain would pay.
+#[macro_export]
+macro_rules! entry {
+    ($run:path) => {
+        #[cfg(not(test))]
+        #[unsafe(no_mangle)]
+        extern "C" fn main(_count: i32, _words: *const *const u8) -> i32 {
+            $crate::start(env!("CARGO_PKG_NAME"), $run)
+        }
+        #[cfg(test)]
+        const _: fn(&'static str) -> anyhow::Result<u8> = $run;
+    };
+}
+
+/// Runs a tool and turns its outcome into an exit status and, where it failed, a message.
+pub fn start(tool: &'static str, run: fn(&'static str) -> anyhow::Result<u8>) -> i32 {
+    sys::open_standard_descriptors();
+    match run(tool) {
+        Ok(status) => status.into(),
+        Err(error) => {
+            let failure = fail::from_any(error);
+            failure.report(tool);
+            failure.status.into()
+        }
+    }
+}
+
+/// Reads the command line. Help and version are printed on stdout, and end the process with 0.
+///
+/// # Errors
+/// What was typed is wrong.
+pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
+    Cli::try_parse().map_err(|error| {
+        let text = error.to_string();
+        if !error.use_stderr() {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            std::process::exit(0);
+        }
+        let first = text.split("\n\nUsage:").next().unwrap_or(&text);
+        let lines: Vec<&str> = first.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let what = lines.join(" ");
+        let name = Cli::command().get_name().to_owned();
+        Failure::new(what.strip_prefix("error: ").unwrap_or(&what))
+            .hint(format!("{name} --help lists what it takes"))
+    })
+}

@@ -1,0 +1,82 @@
+//! The eight kinds of namespace, as namespaces(7) names them.
+
+use nix::sched::CloneFlags;
+
+/// A kind of namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Mount points: mount_namespaces(7).
+    Mount,
+    /// Host and domain name: uts_namespaces(7).
+    Uts,
+    /// System V IPC and POSIX message queues: ipc_namespaces(7).
+    Ipc,
+    /// Interfaces, routes, rules, sockets: network_namespaces(7).
+    Net,
+    /// Process numbers: pid_namespaces(7).
+    Pid,
+    /// User and group ids, capabilities: user_namespaces(7).
+    User,
+    /// The root of the control-group tree: cgroup_namespaces(7).
+    Cgroup,
+    /// Offsets of the monotonic and boot-time clocks: time_namespaces(7).
+    Time,
+}
+
+impl Kind {
+    /// Every kind, in the order of nsenter(1).
+    pub const ALL: [Kind; 8] =
+        [Kind::Mount, Kind::Uts, Kind::Ipc, Kind::Net, Kind::Pid, Kind::User, Kind::Cgroup, Kind::Time];
+
+    /// The word for it: the option of unshare(1), and ours.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Mount => "mount",
+            Kind::Uts => "uts",
+            Kind::Ipc => "ipc",
+            Kind::Net => "net",
+            Kind::Pid => "pid",
+            Kind::User => "user",
+            Kind::Cgroup => "cgroup",
+            Kind::Time => "time",
+        }
+    }
+
+    /// Its file in `/proc/PID/ns`.
+    pub fn file(self) -> &'static str {
+        if self == Kind::Mount { "mnt" } else { self.name() }
+    }
+
+    /// Its flag for clone(2), unshare(2) and setns(2).
+    pub fn flag(self) -> CloneFlags {
+        match self {
+            Kind::Mount => CloneFlags::CLONE_NEWNS,
+            Kind::Uts => CloneFlags::CLONE_NEWUTS,
+            Kind::Ipc => CloneFlags::CLONE_NEWIPC,
+            Kind::Net => CloneFlags::CLONE_NEWNET,
+            Kind::Pid => CloneFlags::CLONE_NEWPID,
+            Kind::User => CloneFlags::CLONE_NEWUSER,
+            Kind::Cgroup => CloneFlags::CLONE_NEWCGROUP,
+            Kind::Time => CloneFlags::from_bits_retain(libc::CLONE_NEWTIME),
+        }
+    }
+
+    /// The name of that flag.
+    pub fn flag_name(self) -> &'static str {
+        match self {
+            Kind::Mount => "CLONE_NEWNS",
+            Kind::Uts => "CLONE_NEWUTS",
+            Kind::Ipc => "CLONE_NEWIPC",
+            Kind::Net => "CLONE_NEWNET",
+            Kind::Pid => "CLONE_NEWPID",
+            Kind::User => "CLONE_NEWUSER",
+            Kind::Cgroup => "CLONE_NEWCGROUP",
+            Kind::Time => "CLONE_NEWTIME",
+        }
+    }
+
+    /// The kind whose [`name`](Kind::name) is `name`.
+    pub fn from_name(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}

@@ -1,0 +1,190 @@
+//! A plan as a POSIX shell script of classic commands: quoting, and the nesting of what runs inside what.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// What a step is in shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// A line of its own.
+    Line(OsString),
+    /// Everything below runs inside this command; neighbours with the same command make one line.
+    Enter(Vec<OsString>),
+    /// The program is started through this command; neighbours with the same command make one.
+    Through(Vec<OsString>),
+    /// Part of a command that stands elsewhere in the script: the why alone is printed.
+    Implied,
+    /// No classic command does this.
+    Nothing,
+}
+
+impl Shell {
+    /// A line from its words, quoted where they need it.
+    pub fn line<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Shell {
+        Shell::Line(join(words))
+    }
+
+    /// A command that everything below runs inside.
+    pub fn enter<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Shell {
+        Shell::Enter(words.into_iter().map(Into::into).collect())
+    }
+
+    /// A command the program is started through.
+    pub fn through<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Shell {
+        Shell::Through(words.into_iter().map(Into::into).collect())
+    }
+}
+
+/// A word as the shell must read it to get it back, whatever its bytes.
+pub fn quote(word: &OsStr) -> OsString {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./:=,@%+-".contains(byte);
+    if !word.is_empty() && word.as_bytes().iter().all(plain) {
+        return word.to_owned();
+    }
+    let mut quoted = vec![b'\''];
+    for &byte in word.as_bytes() {
+        match byte {
+            b'\'' => quoted.extend_from_slice(b"'\\''"),
+            _ => quoted.push(byte),
+        }
+    }
+    quoted.push(b'\'');
+    OsString::from_vec(quoted)
+}
+
+/// The words of a command, quoted, with a blank between them.
+pub fn join<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> OsString {
+    let quoted: Vec<OsString> = words.into_iter().map(|word| quote(word.as_ref())).collect();
+    quoted.join(OsStr::new(" "))
+}
+
+/// A script in the making. Blocks nest as here-documents on descriptor 3, so stdin stays the program's.
+pub(crate) struct Script {
+    text: Vec<u8>,
+    entering: Vec<OsString>,
+    through: Vec<Vec<OsString>>,
+    blocks: Vec<String>,
+    label: String,
+}
+
+impl Script {
+    /// `label` ends the blocks of this tool; no outer tool of the chain may use the same.
+    pub fn new(label: String) -> Script {
+        Script { text: Vec::new(), entering: Vec::new(), through: Vec::new(), blocks: Vec::new(), label }
+    }
+
+    fn push_line(&mut self, line: &OsStr) {
+        self.text.extend_from_slice(line.as_bytes());
+        self.text.push(b'\n');
+    }
+
+    /// Adds a step.
+    pub fn step(&mut self, why: &str, shell: Shell) {
+        let starts_anew = match &shell {
+            Shell::Enter(words) => self.entering.first() != words.first(),
+            Shell::Line(_) => true,
+            _ => false,
+        };
+        if starts_anew {
+            self.begin_block();
+        }
+        let comment = match shell {
+            Shell::Nothing => format!("# no command does this: {why}"),
+            _ => format!("# {why}"),
+        };
+        self.push_line(OsStr::new(&comment));
+        match shell {
+            Shell::Line(line) => self.push_line(&line),
+            Shell::Enter(words) => merge(&mut self.entering, words),
+            Shell::Through(words) => match self.through.last_mut() {
+                Some(last) if last.first() == words.first() => merge(last, words),
+                _ => self.through.push(words),
+            },
+            Shell::Implied | Shell::Nothing => {}
+        }
+    }
+
+    fn begin_block(&mut self) {
+        if self.entering.is_empty() {
+            return;
+        }
+        let label = match self.blocks.len() {
+            0 => self.label.clone(),
+            depth => format!("{}_{depth}", self.label),
+        };
+        let mut line = join(self.entering.drain(..));
+        line.push(format!(" sh -e /dev/fd/3 3<<'{label}'"));
+        self.push_line(&line);
+        self.blocks.push(label);
+    }
+
+    /// What stands before the program's line, so far; the caller prints it, then the next tool's own script.
+    pub fn opening(&mut self) -> Vec<u8> {
+        self.begin_block();
+        std::mem::take(&mut self.text)
+    }
+
+    /// The line that becomes the program; inside a block it must not inherit descriptor 3.
+    pub fn program(&mut self, why: &str, words: &[OsString], nested: bool) {
+        self.begin_block();
+        let mut line = OsString::from("exec ");
+        let all: Vec<&OsString> = self.through.iter().flatten().chain(words).collect();
+        line.push(join(all));
+        if nested || !self.blocks.is_empty() {
+            line.push(" 3<&-");
+        }
+        self.push_line(OsStr::new(&format!("# {why}")));
+        self.push_line(&line);
+    }
+
+    /// The ends of the blocks, innermost first.
+    pub fn closing(mut self) -> Vec<u8> {
+        while let Some(label) = self.blocks.pop() {
+            self.push_line(OsStr::new(&label));
+        }
+        self.text
+    }
+}
+
+/// Adds the arguments of `words` to a command that begins with the same word.
+fn merge(command: &mut Vec<OsString>, words: Vec<OsString>) {
+    let skip = usize::from(!command.is_empty());
+    command.extend(words.into_iter().skip(skip));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_only_where_the_shell_would_read_something_else() {
+        let cases: [(&[u8], &[u8]); 5] = [
+            (b"/bin/sh", b"/bin/sh"),
+            (b"", b"''"),
+            (b"a b", b"'a b'"),
+            (b"it's", b"'it'\\''s'"),
+            (b"\xff$(x)", b"'\xff$(x)'"),
+        ];
+        for (word, quoted) in cases {
+            assert_eq!(quote(OsStr::from_bytes(word)).as_bytes(), quoted);
+        }
+    }
+
+    #[test]
+    fn neighbours_share_a_command_and_blocks_nest() {
+        let mut script = Script::new("END".into());
+        script.step("own pids", Shell::enter(["unshare", "--pid", "--fork"]));
+        script.step("own network", Shell::enter(["unshare", "--net"]));
+        script.step("lo up", Shell::line(["ip", "link", "set", "lo", "up"]));
+        script.step("a key ring", Shell::Nothing);
+        script.step("no environment", Shell::through(["env", "-i"]));
+        script.program("become it", &["/bin/sh".into()], false);
+        let text = String::from_utf8(script.closing()).unwrap();
+        assert_eq!(
+            text,
+            "# own pids\n# own network\nunshare --pid --fork --net sh -e /dev/fd/3 3<<'END'\n# lo up\n\
+             ip link set lo up\n# no command does this: a key ring\n# no environment\n# become it\n\
+             exec env -i /bin/sh 3<&-\nEND\n"
+        );
+    }
+}

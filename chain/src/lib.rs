@@ -35,7 +35,7 @@ pub use narrate::{Made, Mode, Narration, say};
 pub use shell::{Shell, join, quote};
 pub use step::{Answer, Call, Fork, Plan, Refusal, Step};
 pub use strace::{array, quoted};
-pub use sys::{own, set_default};
+pub use sys::{inherited, own, set_default};
 
 use std::io::Write;
 
@@ -81,7 +81,11 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
             std::process::exit(0);
         }
         let first = text.split("\n\nUsage:").next().unwrap_or(&text);
-        let lines: Vec<&str> = first.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines: Vec<&str> = first
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with("tip:"))
+            .collect();
         let what = lines.join(" ");
         let name = Cli::command().get_name().to_owned();
         Failure::new(what.strip_prefix("error: ").unwrap_or(&what))

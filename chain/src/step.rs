@@ -318,7 +318,7 @@ impl<C: Call> Run<C> {
         let is_held = !fork.beside.is_empty();
         self.narrator.why(fork.why);
         let call = child::call(&fork.born_into);
-        let numbers = [fork.first.len(), fork.beside.len(), fork.child.len()];
+        let (first, beside) = (fork.first.len(), fork.beside.len());
         match child::fork(&fork.born_into) {
             Err(errno) => {
                 self.undo();
@@ -328,6 +328,8 @@ impl<C: Call> Run<C> {
             }
             Ok(Side::Child(child)) => {
                 self.to_undo.clear();
+                // Their descriptors are the parent's: a copy here would keep a reader from seeing the end.
+                drop((fork.beside, fork.after));
                 if is_told {
                     child.wait_for_go();
                 }
@@ -335,7 +337,7 @@ impl<C: Call> Run<C> {
                     if is_held {
                         child.hold();
                     }
-                    self.narrator.next += numbers[1];
+                    self.narrator.next += beside;
                     self.steps(fork.child)?;
                     self.become_program(program, mode, made)
                 });
@@ -345,11 +347,12 @@ impl<C: Call> Run<C> {
                 outcome
             }
             Ok(Side::Parent(parent)) => {
+                drop((fork.first, fork.child));
                 self.narrator.call(
                     &call,
                     &format!(" = {}, which goes on below; this parent waits for it", parent.child),
                 );
-                self.narrator.next += numbers[0];
+                self.narrator.next += first;
                 C::born(&mut self.state, parent.child);
                 if is_told {
                     parent.go();

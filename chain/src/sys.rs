@@ -81,6 +81,22 @@ pub fn own(fd: libc::c_long) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Takes a descriptor the caller opened for this tool, and closes it at exec. To be called before the tool opens any.
+///
+/// # Errors
+/// EBADF: it is not open, or one of 0 to 2.
+pub fn inherited(fd: i32) -> Result<OwnedFd, Errno> {
+    if fd <= 2 {
+        return Err(Errno::EBADF);
+    }
+    // SAFETY: fcntl takes numbers only; that it succeeds means the descriptor is open, and as the tool has opened none
+    // itself yet, it is the caller's gift and nobody else's here.
+    unsafe {
+        Errno::result(libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
 /// Makes sure descriptors 0 to 2 are open, so that no file of ours becomes the program's stdin, stdout or stderr.
 pub(crate) fn open_standard_descriptors() {
     for fd in 0..3 {

@@ -1,0 +1,136 @@
+//! A read-only look at the machine: who we are, what is joined, where the program is.
+
+use crate::cli::Cli;
+use chain::{Failure, Kind, Program, quoted};
+use nix::errno::Errno;
+use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::IsTerminal;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// A namespace to join, held open.
+#[derive(Debug)]
+pub struct Target {
+    pub kind: Kind,
+    pub path: PathBuf,
+    pub file: File,
+}
+
+/// What the plan is made on.
+#[derive(Debug)]
+pub struct Facts {
+    pub uid: u32,
+    pub gid: u32,
+    /// The first and the last group id that is mapped here, at most 2147483647.
+    pub groups: (u32, u32),
+    /// Descriptors the caller opened for us.
+    pub ready: Option<OwnedFd>,
+    pub wait: Option<OwnedFd>,
+    pub joins: Vec<Target>,
+    pub program: Program,
+    /// Somebody reads our messages as they come.
+    pub on_terminal: bool,
+}
+
+impl Facts {
+    /// Looks; changes nothing.
+    ///
+    /// # Errors
+    /// What was typed names something that is not there, or not what it should be.
+    pub fn read(cli: &Cli) -> anyhow::Result<Facts> {
+        // First of all: any file opened before could take the number that was meant.
+        let ready = cli.ready_fd.map(|fd| descriptor("--ready-fd", fd)).transpose()?;
+        let wait = cli.wait_fd.map(|fd| descriptor("--wait-fd", fd)).transpose()?;
+        let mut joins = Vec::new();
+        for (kind, option) in cli.kinds() {
+            if let Some(Some(value)) = option {
+                joins.push(Target::open(kind, value)?);
+            }
+        }
+        let words = match cli.program.as_slice() {
+            [] => vec![std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into())],
+            words => words.to_vec(),
+        };
+        let elsewhere = joins.iter().any(|target| target.kind == Kind::Mount);
+        Ok(Facts {
+            uid: nix::unistd::geteuid().as_raw(),
+            gid: nix::unistd::getegid().as_raw(),
+            groups: mapped_groups(&std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default()),
+            ready,
+            wait,
+            joins,
+            program: if elsewhere { Program::later(words) } else { Program::find(words)? },
+            on_terminal: std::io::stderr().is_terminal(),
+        })
+    }
+}
+
+impl Target {
+    fn open(kind: Kind, value: &OsStr) -> Result<Target, Failure> {
+        let name = kind.name();
+        if value.is_empty() {
+            return Err(Failure::new(format!("--{name}= has an empty value")).hint(format!(
+                "is the variable after it unset? --{name} alone makes a new namespace, --{name}=FILE or --{name}=PID joins one"
+            )));
+        }
+        let is_pid = value.as_bytes().iter().all(u8::is_ascii_digit);
+        let path = match is_pid {
+            true => PathBuf::from(format!("/proc/{}/ns/{}", value.to_string_lossy(), kind.file())),
+            false => PathBuf::from(value),
+        };
+        let why = "a namespace is joined through its file";
+        let file = File::open(&path).map_err(|error| {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            let failure = Failure::refused(format!("open({})", quoted(&path)), errno).why(why);
+            match errno {
+                Errno::ENOENT if is_pid => {
+                    failure.hint(format!("there is no process {} here", value.to_string_lossy()))
+                }
+                Errno::ENOENT => failure
+                    .hint(format!("a value joins a namespace that exists; --{name} alone makes a new one")),
+                Errno::EACCES => failure.hint("that process is not yours: run it as root"),
+                _ => failure,
+            }
+        })?;
+        if fstatfs(&file).map(|about| about.filesystem_type()) != Ok(NSFS_MAGIC) {
+            return Err(Failure::new(format!("{}: not a namespace", quoted(&path))).why(why).hint(format!(
+                "a value joins, as in nsenter(1): /proc/PID/ns/{}, or a file it is bound on",
+                kind.file()
+            )));
+        }
+        Ok(Target { kind, path, file })
+    }
+}
+
+fn descriptor(option: &str, fd: i32) -> Result<OwnedFd, Failure> {
+    chain::inherited(fd).map_err(|errno| {
+        Failure::refused(format!("{option} {fd}"), errno).hint(match fd {
+            0..=2 => "0 to 2 are stdin, stdout and stderr: use a number above them".to_string(),
+            _ => format!("open it for nsexec, as the shell does with {fd}<FILE or {fd}>FILE"),
+        })
+    })
+}
+
+/// The first extent of a gid_map, as user_namespaces(7) describes it: `inside outside count`.
+fn mapped_groups(map: &str) -> (u32, u32) {
+    let numbers: Vec<u64> = map.split_whitespace().take(3).filter_map(|word| word.parse().ok()).collect();
+    let &[inside, _, count] = numbers.as_slice() else { return (0, 0) };
+    let last = (inside + count).saturating_sub(1).min(2_147_483_647);
+    (inside.min(last) as u32, last as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_groups_of_a_map_end_where_the_sysctl_ends() {
+        assert_eq!(mapped_groups("         0          0 4294967295\n"), (0, 2_147_483_647));
+        assert_eq!(mapped_groups("0 1000 1\n"), (0, 0));
+        assert_eq!(mapped_groups("1000 100000 65536\n"), (1000, 66535));
+        assert_eq!(mapped_groups(""), (0, 0));
+    }
+}

@@ -1,0 +1,217 @@
+//! The story: what nsexec does for what was typed, in order, and why.
+
+use crate::call::Call;
+use crate::cli::{Cli, Propagation};
+use crate::facts::{Facts, Target};
+use chain::{Failure, Fork, Kind, Made, Plan, Step};
+use std::path::PathBuf;
+
+/// Decides everything; does nothing.
+///
+/// # Errors
+/// Options that contradict each other.
+pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
+    let new: Vec<Kind> =
+        cli.kinds().into_iter().map(|(kind, _)| kind).filter(|kind| cli.makes(*kind)).collect();
+    refuse_contradictions(&cli, &new, &facts)?;
+
+    let forks = new.contains(&Kind::Pid) || facts.joins.iter().any(|target| target.kind == Kind::Pid);
+    let born_into: Vec<Kind> = match new.contains(&Kind::Pid) {
+        true => [Kind::User, Kind::Pid].into_iter().filter(|kind| new.contains(kind)).collect(),
+        false => Vec::new(),
+    };
+    let mut namespaces = new.clone();
+    namespaces.extend(facts.joins.iter().map(|target| target.kind));
+    let made = Made { namespaces, root: cli.map_root_user };
+
+    let before = joins(facts.joins, facts.uid);
+    let groups = if cli.map_root_user { (0, 0) } else { facts.groups };
+    let mut inside = namespace_steps(&cli, &new, &born_into, (facts.uid, facts.gid));
+    inside.extend(setup_steps(&cli, &new, groups));
+
+    let mut announce = Vec::new();
+    if let Some(path) = &cli.pid_file {
+        announce.push(
+            Step::new("scripts find the program by its number", Call::WritePidFile(path.clone()))
+                .undo(Call::RemoveFile(path.clone())),
+        );
+    }
+    if let Some(fd) = facts.ready {
+        announce.push(Step::new("tell who is waiting for it that everything is set up", Call::TellReady(fd)));
+    }
+    let wait: Vec<Step<Call>> = facts
+        .wait
+        .into_iter()
+        .map(|fd| {
+            Step::new(
+                "somebody outside has work to do first: wait until they close their end",
+                Call::WaitForEnd(fd),
+            )
+        })
+        .collect();
+
+    if !forks {
+        let steps = before.into_iter().chain(inside).chain(announce).chain(wait).collect();
+        return Ok(Plan { steps, fork: None, program: Some(facts.program), made });
+    }
+    let after = removal(cli.pid_file);
+    let fork =
+        Fork { why: why_fork(&born_into), born_into, first: inside, beside: announce, child: wait, after };
+    Ok(Plan { steps: before, fork: Some(fork), program: Some(facts.program), made })
+}
+
+fn why_fork(born_into: &[Kind]) -> &'static str {
+    match born_into {
+        [] => "a PID namespace that is joined takes in children only, so the program must be one",
+        [Kind::Pid] => {
+            "a process keeps the number it was born with: the first one born in a new PID namespace is its PID 1"
+        }
+        _ => {
+            "born into a user namespace it has all capabilities in, and into a PID namespace that this one owns, as PID 1"
+        }
+    }
+}
+
+/// Namespaces that exist. A privileged caller joins the user namespace last, for it gives up its rights there; any other
+/// joins it first, for it gains them there.
+fn joins(mut targets: Vec<Target>, uid: u32) -> Vec<Step<Call>> {
+    targets.sort_by_key(|target| (target.kind == Kind::User) == (uid == 0));
+    let mut steps = Vec::new();
+    for target in targets {
+        let kind = target.kind;
+        steps.push(Step::new(why_join(kind), Call::JoinNs(target)));
+        if kind == Kind::User {
+            steps.push(Step::new("be root of that user namespace, where it has one", Call::BecomeRoot));
+        }
+    }
+    steps
+}
+
+fn why_join(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Mount => "see the mounts of that namespace, and look the program up in them",
+        Kind::Uts => "answer to the host name of that namespace",
+        Kind::Ipc => "share memory and queues with the programs of that namespace",
+        Kind::Net => "use the interfaces, routes and sockets of that namespace",
+        Kind::Pid => "let the next child be born among the processes of that namespace",
+        Kind::User => "have the ids and capabilities that namespace gives",
+        Kind::Cgroup => "see the control groups from the root that namespace sees them from",
+        Kind::Time => "read the clocks with the offsets of that namespace",
+    }
+}
+
+fn why_new(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Mount => {
+            "mount points of its own: a copy to begin with, and what changes in it changes here only"
+        }
+        Kind::Uts => "a host name of its own: a copy to begin with",
+        Kind::Ipc => "shared memory, semaphores and message queues of its own: none to begin with",
+        Kind::Net => {
+            "a network of its own: no interface but lo, no route, no rule, none of the host's sockets"
+        }
+        Kind::Pid => "process numbers of its own: it sees nobody who is not below it",
+        Kind::User => "users of its own: all capabilities in here, none outside",
+        Kind::Cgroup => "the control group it is in becomes the root of the tree it sees",
+        Kind::Time => "clocks of its own, with offsets to the host's",
+    }
+}
+
+/// The new namespaces the process is not born into, the user namespace first because it owns the others.
+fn namespace_steps(cli: &Cli, new: &[Kind], born_into: &[Kind], (uid, gid): (u32, u32)) -> Vec<Step<Call>> {
+    let unshare = |kind: &Kind| Step::new(why_new(*kind), Call::Unshare(*kind));
+    let wanted: Vec<&Kind> = new.iter().filter(|kind| !born_into.contains(kind)).collect();
+    let mut steps: Vec<Step<Call>> =
+        wanted.iter().filter(|kind| ***kind == Kind::User).map(|kind| unshare(kind)).collect();
+    if cli.map_root_user {
+        steps.push(Step::new(
+            "without privileges a group map is allowed only to who cannot drop groups: a group may be there to keep people out",
+            Call::DenySetgroups,
+        ));
+        steps.push(Step::new(
+            "the caller's user is root in here",
+            Call::WriteMap { file: "uid_map", outside: uid },
+        ));
+        steps.push(Step::new(
+            "the caller's group is root's in here",
+            Call::WriteMap { file: "gid_map", outside: gid },
+        ));
+    }
+    steps.extend(wanted.iter().filter(|kind| ***kind != Kind::User).map(|kind| unshare(kind)));
+    steps
+}
+
+/// What makes new namespaces fit to live in.
+fn setup_steps(cli: &Cli, new: &[Kind], groups: (u32, u32)) -> Vec<Step<Call>> {
+    let mut steps = Vec::new();
+    if new.contains(&Kind::Mount) && cli.propagation != Propagation::Unchanged {
+        let why = match cli.propagation {
+            Propagation::Slave => {
+                "what the host mounts from now on shall appear in here, and not the other way round"
+            }
+            Propagation::Shared => "what is mounted on one side from now on shall appear on the other",
+            _ => {
+                "systemd makes mounts shared: cut that, or what is mounted in here would be mounted on the host"
+            }
+        };
+        steps.push(Step::new(why, Call::Propagate(cli.propagation)));
+    }
+    if new.contains(&Kind::Net) && !cli.no_lo {
+        steps.push(
+            Step::new("lo is born down, and programs expect 127.0.0.1 to answer", Call::LinkUp).optional(),
+        );
+    }
+    if new.contains(&Kind::Net) {
+        let sysctl = |why, name, value| Step::new(why, Call::WriteSysctl { name, value }).optional();
+        steps.push(sysctl(
+            "this network is its own affair: let every group in here ping without a raw socket",
+            "net/ipv4/ping_group_range",
+            format!("{} {}", groups.0, groups.1),
+        ));
+        steps.push(sysctl(
+            "and let every user in here listen on ports below 1024",
+            "net/ipv4/ip_unprivileged_port_start",
+            "0".into(),
+        ));
+    }
+    if let Some(name) = &cli.hostname {
+        steps.push(Step::new("the name it answers to in here", Call::SetHostname(name.clone())));
+    }
+    if let Some(at) = &cli.mount_proc {
+        let at = at.clone().unwrap_or_else(|| PathBuf::from("/proc"));
+        steps.push(Step::new(
+            "ps reads /proc: it needs one that shows this PID namespace",
+            Call::MountProc(at),
+        ));
+    }
+    steps
+}
+
+fn removal(pid_file: Option<PathBuf>) -> Vec<Step<Call>> {
+    let remove = |path| Step::new("the number is nobody's any more", Call::RemoveFile(path));
+    pid_file.into_iter().map(remove).collect()
+}
+
+fn refuse_contradictions(cli: &Cli, new: &[Kind], facts: &Facts) -> Result<(), Failure> {
+    let in_uts = new.contains(&Kind::Uts) || facts.joins.iter().any(|target| target.kind == Kind::Uts);
+    if cli.hostname.is_some() && !in_uts {
+        return Err(Failure::new("--hostname would rename this host")
+            .hint("add --uts for a host name of its own, or --uts=PID to rename that namespace"));
+    }
+    if cli.map_root_user && !new.contains(&Kind::User) {
+        return Err(Failure::new("-r maps the ids of a new user namespace, and --user=… joins one")
+            .hint("leave out one of the two"));
+    }
+    if cli.mount_proc.is_some() && !new.contains(&Kind::Mount) {
+        return Err(Failure::new("--mount-proc would mount into a namespace that is joined")
+            .hint("leave out --mount=…, or mount /proc there first"));
+    }
+    Ok(())
+}
+
+/// What is worth a line on a terminal: `ps` in a new PID namespace reads the host's /proc unless a new one is mounted.
+pub fn notice(cli: &Cli, facts: &Facts) -> Option<&'static str> {
+    let shows_the_host = cli.makes(Kind::Pid) && cli.mount_proc.is_none() && !facts.program.is_ours();
+    (facts.on_terminal && shows_the_host)
+        .then_some("nsexec: /proc still shows the host's processes; --mount-proc gives ps one of its own\n")
+}

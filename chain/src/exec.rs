@@ -5,6 +5,7 @@
 use crate::binfmt;
 use crate::fail::{CANNOT_RUN, Failure, NOT_FOUND};
 use crate::narrate::{MODE_VARIABLE, Made, Mode};
+use crate::shell::quote_all;
 use crate::strace::{array, quoted};
 use nix::errno::Errno;
 use std::ffi::{CString, OsStr, OsString};
@@ -27,7 +28,6 @@ pub struct Program {
     found: Option<Found>,
     search: OsString,
     absent_hint: Option<String>,
-    environment: Option<Vec<(OsString, OsString)>>,
     typed: Option<Vec<OsString>>,
 }
 
@@ -54,7 +54,7 @@ impl Program {
     /// A program that is only there once the steps are done: it is looked up then, along `PATH`.
     pub fn later(words: Vec<OsString>) -> Program {
         let search = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-        Program { words, found: None, search, absent_hint: None, environment: None, typed: None }
+        Program { words, found: None, search, absent_hint: None, typed: None }
     }
 
     /// Looks along `search` instead of `PATH`; `absent_hint` says where that is when nothing is found.
@@ -62,12 +62,7 @@ impl Program {
         Program { search: search.into(), absent_hint: Some(absent_hint), ..self }
     }
 
-    /// Gives the program this environment and nothing of ours.
-    pub fn with_environment(self, environment: Vec<(OsString, OsString)>) -> Program {
-        Program { environment: Some(environment), ..self }
-    }
-
-    /// The words a dry run prints in the program's place.
+    /// What a dry run prints in the program's place, as the shell reads it.
     pub fn typed(self, words: Vec<OsString>) -> Program {
         Program { typed: Some(words), ..self }
     }
@@ -82,8 +77,8 @@ impl Program {
     }
 
     /// The words of the program's line in a script.
-    pub(crate) fn shell_words(&self) -> &[OsString] {
-        self.typed.as_deref().unwrap_or(&self.words)
+    pub(crate) fn shell_words(&self) -> Vec<OsString> {
+        self.typed.clone().unwrap_or_else(|| quote_all(&self.words))
     }
 
     fn look_up(&self) -> Result<Found, Failure> {
@@ -167,9 +162,6 @@ impl Program {
 
     fn variables(&self, mode: &Mode, made: &Made) -> Vec<Vec<u8>> {
         let pair = |name: &OsStr, value: &OsStr| [name.as_bytes(), b"=", value.as_bytes()].concat();
-        if let Some(environment) = &self.environment {
-            return environment.iter().map(|(name, value)| pair(name, value)).collect();
-        }
         let inherited = std::env::vars_os().filter(|(name, _)| name != MODE_VARIABLE);
         let mut variables: Vec<Vec<u8>> = inherited.map(|(name, value)| pair(&name, &value)).collect();
         if let Some(value) = mode.for_next(made).filter(|_| self.is_ours()) {

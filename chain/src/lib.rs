@@ -26,13 +26,14 @@ mod step;
 mod strace;
 mod sys;
 
+pub use child::{Holder, Lifeline};
 pub use exec::{Program, TOOLS, c_string};
 pub use fail::{CANNOT_RUN, Failure, NOT_FOUND, TOOL_FAILED, in_words};
 pub use limits::why_no_namespace;
 pub use loopdev::{Attached, LoopDevice, LoopFlags, attach, attached, detach, devices_on, why_no_loop};
 pub use namespace::Kind;
 pub use narrate::{Made, Mode, Narration, say};
-pub use shell::{Shell, join, quote};
+pub use shell::{Shell, join, quote, quote_all};
 pub use step::{Answer, Call, Fork, Plan, Refusal, Step};
 pub use strace::{array, quoted};
 pub use sys::{inherited, own, set_default};

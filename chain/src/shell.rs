@@ -8,9 +8,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 pub enum Shell {
     /// A line of its own.
     Line(OsString),
-    /// Everything below runs inside this command; neighbours with the same command make one line.
+    /// Everything below runs inside this command, its words as the shell reads them; neighbours with the same command
+    /// make one line.
     Enter(Vec<OsString>),
-    /// The program is started through this command; neighbours with the same command make one.
+    /// The program is started through this command, likewise.
     Through(Vec<OsString>),
     /// Part of a command that stands elsewhere in the script: the why alone is printed.
     Implied,
@@ -24,14 +25,14 @@ impl Shell {
         Shell::Line(join(words))
     }
 
-    /// A command that everything below runs inside.
-    pub fn enter<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Shell {
-        Shell::Enter(words.into_iter().map(Into::into).collect())
+    /// A command that everything below runs inside, from its plain words.
+    pub fn enter<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Shell {
+        Shell::Enter(quote_all(words))
     }
 
-    /// A command the program is started through.
-    pub fn through<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Shell {
-        Shell::Through(words.into_iter().map(Into::into).collect())
+    /// A command the program is started through, from its plain words.
+    pub fn through<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Shell {
+        Shell::Through(quote_all(words))
     }
 }
 
@@ -54,8 +55,12 @@ pub fn quote(word: &OsStr) -> OsString {
 
 /// The words of a command, quoted, with a blank between them.
 pub fn join<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> OsString {
-    let quoted: Vec<OsString> = words.into_iter().map(|word| quote(word.as_ref())).collect();
-    quoted.join(OsStr::new(" "))
+    quote_all(words).join(OsStr::new(" "))
+}
+
+/// The words of a command, quoted.
+pub fn quote_all<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Vec<OsString> {
+    words.into_iter().map(|word| quote(word.as_ref())).collect()
 }
 
 /// A script in the making. Blocks nest as here-documents on descriptor 3, so stdin stays the program's.
@@ -112,7 +117,7 @@ impl Script {
             0 => self.label.clone(),
             depth => format!("{}_{depth}", self.label),
         };
-        let mut line = join(self.entering.drain(..));
+        let mut line = std::mem::take(&mut self.entering).join(OsStr::new(" "));
         line.push(format!(" sh -e /dev/fd/3 3<<'{label}'"));
         self.push_line(&line);
         self.blocks.push(label);
@@ -124,12 +129,12 @@ impl Script {
         std::mem::take(&mut self.text)
     }
 
-    /// The line that becomes the program; inside a block it must not inherit descriptor 3.
+    /// The line that becomes the program, its words as the shell reads them; inside a block it must not inherit descriptor 3.
     pub fn program(&mut self, why: &str, words: &[OsString], nested: bool) {
         self.begin_block();
+        let all: Vec<&OsStr> = self.through.iter().flatten().chain(words).map(OsString::as_os_str).collect();
         let mut line = OsString::from("exec ");
-        let all: Vec<&OsString> = self.through.iter().flatten().chain(words).collect();
-        line.push(join(all));
+        line.push(all.join(OsStr::new(" ")));
         if nested || !self.blocks.is_empty() {
             line.push(" 3<&-");
         }

@@ -236,7 +236,7 @@ impl<C: Call> Plan<C> {
                 status = program.let_it_print(mode, &self.made)?;
             } else {
                 let is_nested = !outer.namespaces.is_empty();
-                script.program(exec::WHY, program.shell_words(), is_nested);
+                script.program(exec::WHY, &program.shell_words(), is_nested);
             }
         }
         for step in &after {

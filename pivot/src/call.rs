@@ -1,0 +1,364 @@
+//! Every call pivot makes, with its four faces: as strace prints it, as a shell types it, as the kernel gets it, and what to
+//! do when the kernel says no. Those about the program itself are in privileges.rs.
+
+use crate::facts::Source;
+use crate::idmap::IdRange;
+use crate::mountfd::{self, Attributes, FileSystem, Resolve};
+use crate::privileges::Privilege;
+use crate::user::Account;
+use crate::{inside, mask};
+use chain::{Answer, LoopDevice, LoopFlags, Refusal, Shell, quoted};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::Mode;
+use nix::unistd::{chdir, fchdir, pivot_root};
+use std::ffi::OsString;
+use std::fmt::{self, Display};
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Where a mount goes: `/` itself, or a path below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum At {
+    Root,
+    Below(PathBuf),
+}
+
+/// Which files of a kernel file system are shut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names {
+    pub base: &'static str,
+    pub names: &'static [&'static str],
+}
+
+/// A call; each variant is named after the system call, or after what several do together.
+#[derive(Debug)]
+pub enum Call {
+    /// unshare(2)
+    UnshareMounts,
+    /// mount(2) of `/` with nothing but a propagation
+    MakePrivate,
+    /// clone(2) into a user namespace, and its maps
+    MakeUserns(IdRange),
+    /// open_tree(2)
+    CopyTree { from: PathBuf, at: At },
+    /// flock(2), LOOP_CONFIGURE of loop(4)
+    AttachLoop { image: PathBuf, read_only: bool },
+    /// fsopen(2), fsconfig(2), fsmount(2)
+    MountSource { fs: FileSystem, source: Source, at: At, parking: &'static str },
+    /// mount_setattr(2)
+    SetAttributes { attributes: Attributes, at: At },
+    /// mount_setattr(2) with MOUNT_ATTR_IDMAP
+    IdmapMount(IdRange),
+    /// move_mount(2), fchdir(2)
+    AttachRoot,
+    /// move_mount(2)
+    Attach { at: PathBuf, is_directory: bool },
+    /// fsopen(2), fsconfig(2), fsmount(2), move_mount(2)
+    MountNew { fs: FileSystem, at: &'static str },
+    /// mount(2) of /dev/null on each
+    HideFiles(Names),
+    /// mount of an empty tmpfs on each
+    HideDirectories(Names),
+    /// mount(2) of each on itself, mount_setattr(2)
+    MakeReadOnly(Names),
+    /// mount(2) of each device, symlinkat(2)
+    FillDev,
+    /// pivot_root(2)
+    PivotRoot,
+    /// umount2(2)
+    DetachOldRoot,
+    /// chdir(2)
+    ChangeDirectory(PathBuf),
+    /// What the program is left with
+    Privilege(Privilege),
+}
+
+/// What one call makes for another.
+pub struct State {
+    /// The detached mount in hand.
+    tree: Option<OwnedFd>,
+    device: Option<LoopDevice>,
+    root: Option<OwnedFd>,
+    /// Our own mounts of kernel file systems, by path.
+    mounts: Vec<(&'static str, OwnedFd)>,
+    /// Whose ids a mount point made in an idmapped root must have.
+    owner: Option<u32>,
+    pub userns: Option<OwnedFd>,
+    pub account: Account,
+}
+
+impl Default for State {
+    fn default() -> State {
+        let (tree, device, root, userns) = (None, None, None, None);
+        State { tree, device, root, mounts: Vec::new(), owner: None, userns, account: Account::root() }
+    }
+}
+
+impl State {
+    /// The new root.
+    pub fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::EBADF)
+    }
+
+    fn tree(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.tree.as_ref().map(AsFd::as_fd).ok_or(Errno::EBADF)
+    }
+
+    fn mounted(&self, at: &str) -> Result<BorrowedFd<'_>, Errno> {
+        self.mounts.iter().find(|(path, _)| *path == at).map(|(_, fd)| fd.as_fd()).ok_or(Errno::EBADF)
+    }
+
+    /// The descriptor to resolve `at` from, and what of it is left to resolve: below one of our own mounts nothing of the
+    /// image takes part.
+    fn nearest<'a>(&'a self, at: &'a Path) -> Result<(BorrowedFd<'a>, &'a Path), Errno> {
+        for (path, fd) in &self.mounts {
+            if let Ok(rest) = at.strip_prefix(path) {
+                return Ok((fd.as_fd(), rest));
+            }
+        }
+        Ok((self.root()?, at.strip_prefix("/").unwrap_or(at)))
+    }
+
+    /// Goes back to the new root, where every later path of ours begins.
+    fn back_to_root(&self) -> Result<(), Errno> {
+        fchdir(self.root()?)
+    }
+}
+
+impl At {
+    /// From the new root, which is the working directory of a script.
+    pub fn in_shell(&self) -> OsString {
+        match self {
+            At::Root => ".".into(),
+            At::Below(path) => {
+                let mut word = OsString::from(".");
+                word.push(path);
+                word
+            }
+        }
+    }
+}
+
+impl Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Call::UnshareMounts => f.write_str("unshare(CLONE_NEWNS)"),
+            Call::MakePrivate => f.write_str("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)"),
+            Call::MakeUserns(range) => {
+                write!(
+                    f,
+                    "clone(CLONE_NEWUSER|SIGCHLD)\nwrite(\"/proc/CHILD/uid_map\", \"{0}\")\nwrite(\"/proc/CHILD/gid_map\", \"{0}\")",
+                    range.line()
+                )
+            }
+            Call::CopyTree { from, .. } => {
+                write!(f, "open_tree(AT_FDCWD, {}, OPEN_TREE_CLONE|AT_RECURSIVE)", quoted(from))
+            }
+            Call::AttachLoop { image, read_only } => {
+                let flags = LoopFlags { read_only: *read_only, autoclear: true }.names();
+                let lock = if *read_only { "LOCK_SH" } else { "LOCK_EX" };
+                write!(
+                    f,
+                    "flock({0}, {lock}|LOCK_NB)\nioctl(\"/dev/loop-control\", LOOP_CTL_GET_FREE)\nioctl(\"/dev/loopN\", LOOP_CONFIGURE, {{{0}, {flags}}})",
+                    quoted(image)
+                )
+            }
+            Call::MountSource { fs, source, .. } => write!(
+                f,
+                "fsmount(fsopen(\"{}\"), {}, {})",
+                fs.kind,
+                source_name(source),
+                fs.attributes.flags()
+            ),
+            Call::SetAttributes { attributes, .. } => {
+                write!(f, "mount_setattr({{the mount}}, AT_RECURSIVE, {})", attributes.flags())
+            }
+            Call::IdmapMount(range) => write!(
+                f,
+                "mount_setattr({{the mount}}, AT_RECURSIVE, MOUNT_ATTR_IDMAP, {{map \"{}\"}})",
+                range.line()
+            ),
+            Call::AttachRoot => f.write_str("move_mount({the mount}, \"/\")\nfchdir({the mount})"),
+            Call::Attach { at, .. } => write!(f, "move_mount({{the mount}}, {})", quoted(at)),
+            Call::MountNew { fs, at } => {
+                let options: String = fs
+                    .options
+                    .iter()
+                    .map(|(key, value)| format!(", {key}={}", value.as_deref().unwrap_or("")))
+                    .collect();
+                write!(
+                    f,
+                    "move_mount(fsmount(fsopen(\"{}\"{options}), {}), \"{at}\")",
+                    fs.kind,
+                    fs.attributes.flags()
+                )
+            }
+            Call::HideFiles(Names { base, names }) => {
+                write!(f, "mount(\"/dev/null\", \"{base}/{{{}}}\", NULL, MS_BIND, NULL)", names.join(", "))
+            }
+            Call::HideDirectories(Names { base, names }) => {
+                write!(f, "move_mount({{empty tmpfs}}, \"{base}/{{{}}}\")", names.join(", "))
+            }
+            Call::MakeReadOnly(Names { base, names }) => {
+                let names = names.join(", ");
+                write!(
+                    f,
+                    "mount(\"{base}/{{{names}}}\", \"{base}/{{{names}}}\", NULL, MS_BIND, NULL)\nmount_setattr(\"{base}/{{{names}}}\", MOUNT_ATTR_RDONLY)"
+                )
+            }
+            Call::FillDev => {
+                let devices: Vec<&str> = inside::DEVICES.map(|(name, _)| name).into();
+                let links: Vec<String> =
+                    inside::LINKS.map(|(name, target)| format!("{name} -> {target}")).into();
+                write!(
+                    f,
+                    "mount(\"/dev/{{{0}}}\", \"dev/{{{0}}}\", NULL, MS_BIND, NULL)\nsymlinkat({{{1}}})",
+                    devices.join(", "),
+                    links.join(", ")
+                )
+            }
+            Call::PivotRoot => f.write_str("pivot_root(\".\", \".\")"),
+            Call::DetachOldRoot => f.write_str("umount2(\".\", MNT_DETACH)"),
+            Call::ChangeDirectory(path) => write!(f, "chdir({})", quoted(path)),
+            Call::Privilege(privilege) => privilege.fmt(f),
+        }
+    }
+}
+
+fn source_name(source: &Source) -> String {
+    match source {
+        Source::Image { .. } => "\"/dev/loopN\"".into(),
+        Source::Directory(path) | Source::File(path) | Source::Device { path, .. } => quoted(path),
+        Source::Memory(_) => "\"tmpfs\"".into(),
+    }
+}
+
+impl chain::Call for Call {
+    type State = State;
+
+    fn shell(&self) -> Shell {
+        crate::shell::of(self)
+    }
+
+    fn run(&self, state: &mut State) -> Result<Answer, Refusal> {
+        match self {
+            Call::UnshareMounts => unshare(CloneFlags::CLONE_NEWNS)?,
+            Call::MakePrivate => {
+                mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+            }
+            Call::MakeUserns(range) => {
+                state.userns = Some(range.make_namespace()?);
+                state.owner = Some(range.outer);
+            }
+            Call::CopyTree { from, .. } => state.tree = Some(mountfd::copy_tree(from)?),
+            Call::AttachLoop { image, read_only } => state.device = Some(attach_loop(image, *read_only)?),
+            Call::MountSource { fs, source, .. } => {
+                let device = state.device.take();
+                let from = match (source, &device) {
+                    (Source::Image { .. }, Some(device)) => device.path.as_path(),
+                    (Source::Device { path, .. }, _) => path,
+                    _ => Path::new("tmpfs"),
+                };
+                state.tree = Some(fs.mount(from)?);
+            }
+            Call::SetAttributes { attributes, .. } => {
+                mountfd::set_attributes(state.tree()?, *attributes, None)?
+            }
+            Call::IdmapMount(_) => {
+                let namespace = state.userns.as_ref().ok_or(Errno::EBADF)?;
+                mountfd::set_attributes(state.tree()?, Attributes::NONE, Some(namespace.as_fd()))?;
+            }
+            Call::AttachRoot => {
+                let tree = state.tree.take().ok_or(Errno::EBADF)?;
+                let old = nix::fcntl::open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+                mountfd::attach(tree.as_fd(), old.as_fd())?;
+                fchdir(&tree)?;
+                state.root = Some(tree);
+            }
+            Call::Attach { at, is_directory } => {
+                let tree = state.tree.take().ok_or(Errno::EBADF)?;
+                let (base, rest) = state.nearest(at)?;
+                let target = match is_directory {
+                    true => mountfd::make_directory(base, rest, Resolve::InRoot, state.owner)?,
+                    false => mountfd::make_file(base, rest, Resolve::InRoot, state.owner)?,
+                };
+                mountfd::attach(tree.as_fd(), target.as_fd())?;
+            }
+            Call::MountNew { fs, at } => {
+                let tree = fs.mount(Path::new(fs.kind))?;
+                let (base, rest) = state.nearest(Path::new(at))?;
+                let target = mountfd::make_directory(base, rest, Resolve::NoLinks, state.owner)?;
+                mountfd::attach(tree.as_fd(), target.as_fd())?;
+                state.mounts.push((at, tree));
+            }
+            Call::HideFiles(Names { base, names }) => {
+                mask::hide_files(state.mounted(base)?, names)?;
+                state.back_to_root()?;
+            }
+            Call::HideDirectories(Names { base, names }) => {
+                mask::hide_directories(state.mounted(base)?, names)?
+            }
+            Call::MakeReadOnly(Names { base, names }) => {
+                mask::make_read_only(state.mounted(base)?, names)?;
+                state.back_to_root()?;
+            }
+            Call::FillDev => {
+                inside::fill(state.mounted("/dev")?)?;
+                state.back_to_root()?;
+            }
+            Call::PivotRoot => pivot_root(".", ".")?,
+            Call::DetachOldRoot => {
+                umount2(".", MntFlags::MNT_DETACH)?;
+                chdir("/")?;
+            }
+            Call::ChangeDirectory(path) => {
+                chdir(path)?;
+                // A link such as /proc/self/fd/7 could lead out of the root: the kernel then has no path for it.
+                let inside = nix::unistd::getcwd().is_ok_and(|cwd| cwd.is_absolute());
+                if !inside {
+                    return Err(Refusal::at(format!("getcwd() after chdir({})", quoted(path)), Errno::EXDEV));
+                }
+            }
+            Call::Privilege(privilege) => return privilege.run(state),
+        }
+        Ok(Answer::zero())
+    }
+
+    fn hint(&self, refusal: &Refusal) -> Option<String> {
+        if let Call::Privilege(privilege) = self {
+            return privilege.hint(refusal);
+        }
+        crate::hint::of(self, refusal)
+    }
+}
+
+/// Opens, locks and attaches an image. The lock stays with the loop device for as long as it is attached.
+fn attach_loop(image: &Path, read_only: bool) -> Result<LoopDevice, Refusal> {
+    let opened = OpenOptions::new().read(true).write(!read_only).open(image);
+    let file = opened.map_err(|error| {
+        let mode = if read_only { "O_RDONLY" } else { "O_RDWR" };
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        Refusal::at(format!("open({}, {mode})", quoted(image)), errno)
+    })?;
+    let (kind, name) = match read_only {
+        true => (FlockArg::LockSharedNonblock, "LOCK_SH"),
+        false => (FlockArg::LockExclusiveNonblock, "LOCK_EX"),
+    };
+    let in_use = || Refusal::at(format!("flock({}, {name}|LOCK_NB)", quoted(image)), Errno::EWOULDBLOCK);
+    // Others who attached it took no lock.
+    if chain::devices_on(image).iter().any(|device| !(read_only && device.read_only)) {
+        return Err(in_use());
+    }
+    let lock: Flock<File> = Flock::lock(file, kind).map_err(|(_, errno)| match errno {
+        Errno::EWOULDBLOCK => in_use(),
+        other => Refusal::at(format!("flock({}, {name}|LOCK_NB)", quoted(image)), other),
+    })?;
+    let device = chain::attach(&lock, LoopFlags { read_only, autoclear: true })?;
+    // Dropping it would unlock what the loop device goes on to hold; the descriptor itself closes at exec.
+    std::mem::forget(lock);
+    Ok(device)
+}

@@ -1,0 +1,326 @@
+//! A read-only look at the machine: what shall become the root, and what surrounds this process.
+
+use crate::cli::Cli;
+use crate::idmap::IdRange;
+use crate::image;
+use crate::mountfd::Attributes;
+use crate::user::UserSpec;
+use anyhow::Result;
+use chain::{Failure, Kind, Lifeline, Mode, quoted};
+use nix::errno::Errno;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+
+/// Where the files of a mount come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Directory(PathBuf),
+    /// A file or a socket, bound by itself.
+    File(PathBuf),
+    /// A file with a file system in it.
+    Image {
+        path: PathBuf,
+        file_system: &'static str,
+    },
+    /// A block device with a file system on it.
+    Device {
+        path: PathBuf,
+        file_system: &'static str,
+    },
+    /// Nowhere: an empty tmpfs with these options.
+    Memory(Vec<(&'static str, Option<String>)>),
+}
+
+/// One of --bind, --image and --tmpfs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extra {
+    pub source: Source,
+    /// Absolute, without `..`.
+    pub at: PathBuf,
+    pub attributes: Attributes,
+    pub idmap: bool,
+}
+
+/// What the plan is made on.
+#[derive(Debug)]
+pub struct Facts {
+    pub root: Source,
+    /// Parents before what lies below them.
+    pub extras: Vec<Extra>,
+    /// The network namespace is not the one of the host's PID 1; likewise the two after it.
+    pub own_net: bool,
+    pub own_ipc: bool,
+    pub own_pid: bool,
+    /// setgroups(2) is not forbidden, as it is in a user namespace made without privileges.
+    pub may_set_groups: bool,
+    /// Group 5, the terminals' on every Linux, is mapped.
+    pub has_tty_group: bool,
+    pub lifeline: Option<Lifeline>,
+    pub userns: Option<IdRange>,
+    pub user: Option<UserSpec>,
+    /// Descriptors the program keeps.
+    pub keep: Vec<OwnedFd>,
+    pub environment: Vec<(OsString, OsString)>,
+    /// A directory of the host that no source lies in, to mount an image on in a script.
+    pub parking: &'static str,
+    pub on_terminal: bool,
+}
+
+const WHY_ROOT: &str = "look at what shall become the root";
+
+impl Facts {
+    /// Looks; changes nothing.
+    ///
+    /// # Errors
+    /// What was typed names something that is not there, or not what it should be.
+    pub fn read(cli: &Cli, mode: &Mode) -> Result<Facts> {
+        // First of all: any file opened before could take the number that was meant.
+        let keep: Result<Vec<OwnedFd>, Failure> = cli.keep_fd.iter().map(|fd| descriptor(*fd)).collect();
+        let keep = keep?;
+        let made = mode.made();
+        let subuid = std::fs::read_to_string("/etc/subuid").unwrap_or_default();
+        let userns = cli.userns.as_deref().map(|text| IdRange::parse(text, &subuid)).transpose()?;
+        let path = Path::new(cli.words.first().map_or(OsStr::new(""), OsString::as_os_str));
+        let root = Source::look(path, WHY_ROOT)?;
+        if let Source::File(path) = &root {
+            return Err(no_file_system(path).into());
+        }
+        refuse_unmovable_root()?;
+        let mut extras = Vec::new();
+        for (option, values) in [("--bind", &cli.bind), ("--image", &cli.image), ("--tmpfs", &cli.tmpfs)] {
+            for value in values {
+                extras.push(Extra::parse(option, value, userns.is_some())?);
+            }
+        }
+        extras.sort_by_key(|extra| extra.at.components().count());
+        let in_new_userns = made.root;
+        Ok(Facts {
+            parking: parking(&root, &extras),
+            root,
+            extras,
+            own_net: made.has(Kind::Net) || differs_from_pid_1(Kind::Net),
+            own_ipc: made.has(Kind::Ipc) || differs_from_pid_1(Kind::Ipc),
+            own_pid: made.has(Kind::Pid) || std::process::id() == 1 || differs_from_pid_1(Kind::Pid),
+            may_set_groups: !in_new_userns && !reads("/proc/self/setgroups", "deny"),
+            has_tty_group: !in_new_userns && maps_group_5(),
+            lifeline: Lifeline::look(),
+            userns,
+            user: cli.user.as_deref().map(UserSpec::parse).transpose()?,
+            keep,
+            environment: std::env::vars_os().collect(),
+            on_terminal: std::io::stderr().is_terminal(),
+        })
+    }
+
+    /// What is worth a line on a terminal.
+    pub fn notice(&self, cli: &Cli) -> Option<&'static str> {
+        (self.on_terminal && !self.own_pid && !cli.bare).then_some(
+            "pivot: this shares the host's processes and is no boundary: nsexec --pid -- pivot … gives it its own\n",
+        )
+    }
+}
+
+impl Source {
+    /// Looks at `path` and says what it is.
+    fn look(path: &Path, why: &'static str) -> Result<Source> {
+        let about = stat(path, why)?;
+        let path = path.to_owned();
+        if about.is_dir() {
+            return Ok(Source::Directory(path));
+        }
+        if !about.is_file() && !about.file_type().is_block_device() {
+            return Ok(Source::File(path));
+        }
+        let file = File::open(&path).map_err(|error| {
+            refused(format!("open({})", quoted(&path)), &error)
+                .why(why)
+                .hint("it must be readable: run it as root")
+        })?;
+        Ok(match image::file_system_of(&file, &path)? {
+            Some(file_system) if about.is_file() => Source::Image { path, file_system },
+            Some(file_system) => Source::Device { path, file_system },
+            None => Source::File(path),
+        })
+    }
+}
+
+fn stat(path: &Path, why: &'static str) -> Result<Metadata, Failure> {
+    std::fs::metadata(path).map_err(|error| {
+        let failure = refused(format!("stat({})", quoted(path)), &error).why(why);
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOENT) if why == WHY_ROOT => failure
+                .hint("ROOT is a directory, an image or a block device: mkimg --from DIR IMG makes an image"),
+            _ => failure,
+        }
+    })
+}
+
+fn refused(call: String, error: &std::io::Error) -> Failure {
+    Failure::refused(call, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+}
+
+/// A file that is no image: what it is instead.
+fn no_file_system(path: &Path) -> Failure {
+    let what = match std::fs::metadata(path) {
+        Ok(about) if about.is_file() && about.len() == 0 => "the file is empty",
+        Ok(about) if about.is_file() || about.file_type().is_block_device() => "no file system in it",
+        _ => "neither a directory, nor a file, nor a block device",
+    };
+    Failure::new(format!("{}: {what}", quoted(path))).why(WHY_ROOT).hint(format!(
+        "ROOT is a directory, or holds one of {}: mkimg --from DIR IMG makes an image",
+        image::known()
+    ))
+}
+
+fn descriptor(fd: i32) -> Result<OwnedFd, Failure> {
+    chain::inherited(fd).map_err(|errno| {
+        Failure::refused(format!("--keep-fd {fd}"), errno).hint(match fd {
+            0..=2 => "0 to 2 are kept always".to_string(),
+            _ => format!("open it for pivot, as the shell does with {fd}<FILE or {fd}>FILE"),
+        })
+    })
+}
+
+impl Extra {
+    fn parse(option: &str, value: &OsStr, in_userns: bool) -> Result<Extra> {
+        let usage = |what: &str| {
+            let shape = if option == "--tmpfs" { "DST[:OPTION,…]" } else { "SOURCE:DST[:OPTION,…]" };
+            Failure::new(format!("{option} {}: {what}", quoted(value)))
+                .hint(format!("write {option} {shape}, DST from the new root's /"))
+        };
+        let mut fields = value.as_bytes().split(|byte| *byte == b':').map(OsStr::from_bytes);
+        let source = if option == "--tmpfs" { None } else { fields.next() };
+        let at = PathBuf::from(fields.next().ok_or_else(|| usage("no DST"))?);
+        let options =
+            fields.next().unwrap_or_default().to_str().ok_or_else(|| usage("an option is not text"))?;
+        if fields.next().is_some() {
+            return Err(usage("more than three fields").into());
+        }
+        if !at.is_absolute()
+            || at == Path::new("/")
+            || at.components().any(|part| part == Component::ParentDir)
+        {
+            return Err(usage("DST is not an absolute path below /, or holds ..").into());
+        }
+        let source = match source {
+            None => Source::Memory(Vec::new()),
+            Some(path) if path.is_empty() => return Err(usage("the source is empty").into()),
+            Some(path) => Source::look(Path::new(path), "look at what shall be mounted")?,
+        };
+        let source = match (option, source) {
+            ("--bind", Source::Image { path, .. } | Source::Device { path, .. }) => Source::File(path),
+            ("--image", Source::Directory(_)) => return Err(usage("a directory: --bind shows one").into()),
+            ("--image", Source::File(path)) => return Err(no_file_system(&path).into()),
+            (_, source) => source,
+        };
+        let mut extra = Extra {
+            idmap: in_userns && !matches!(source, Source::Memory(_)),
+            source,
+            at,
+            attributes: Attributes::NO_SUID.and(Attributes::NO_DEV),
+        };
+        for word in options.split(',').filter(|word| !word.is_empty()) {
+            extra.set(word, in_userns).ok_or_else(|| usage(&format!("{word:?} is no option of it")))?;
+        }
+        Ok(extra)
+    }
+
+    fn set(&mut self, word: &str, in_userns: bool) -> Option<()> {
+        let attribute = match word {
+            "ro" => Attributes::READ_ONLY,
+            "noexec" => Attributes::NO_EXEC,
+            "rw" | "exec" | "nosuid" | "nodev" => Attributes::NONE,
+            "idmap" if in_userns => Attributes::NONE,
+            "noidmap" => {
+                self.idmap = false;
+                Attributes::NONE
+            }
+            _ => {
+                let Source::Memory(options) = &mut self.source else { return None };
+                let (key, value) = word.split_once('=')?;
+                let key = ["size", "mode", "nr_inodes"].into_iter().find(|known| *known == key)?;
+                options.push((key, Some(value.into())));
+                Attributes::NONE
+            }
+        };
+        self.attributes = self.attributes.and(attribute);
+        Some(())
+    }
+}
+
+/// pivot_root(2) answers one EINVAL for all of this, so it is looked for first.
+fn refuse_unmovable_root() -> Result<(), Failure> {
+    let why = "pivot_root moves the old root away, so that has to be a mount that can be moved";
+    if crate::sys::is_mount_point(c"/") == Ok(false) {
+        return Err(Failure::new("/ is not a mount point: this process is in a chroot").why(why).hint(
+            "start it outside the chroot, or make the directory a mount point before chroot: mount --bind DIR DIR",
+        ));
+    }
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    if lies_in_memory("/")
+        && mounts().lines().any(|line| line.contains(" / / ") && line.contains(" - rootfs "))
+    {
+        return Err(Failure::new("/ is the initramfs, which the kernel never moves")
+            .why(why)
+            .hint("switch to a real root first: switch_root, or mount one and chroot into it"));
+    }
+    Ok(())
+}
+
+fn lies_in_memory(path: &str) -> bool {
+    use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+    const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+    statfs(path).is_ok_and(|about| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&about.filesystem_type()))
+}
+
+/// Whether the namespace of this process is another than that of PID 1, which the host's /proc shows.
+fn differs_from_pid_1(kind: Kind) -> bool {
+    let inode = |process: &str| {
+        std::fs::metadata(format!("/proc/{process}/ns/{}", kind.file())).map(|about| about.ino())
+    };
+    match (inode("self"), inode("1")) {
+        (Ok(own), Ok(first)) => own != first,
+        // Without root PID 1 is out of sight: then it is ours if our user namespace owns it.
+        (Ok(_), Err(_)) => is_owned_by_us(kind),
+        _ => false,
+    }
+}
+
+fn is_owned_by_us(kind: Kind) -> bool {
+    let open = |file: &str| File::open(format!("/proc/self/ns/{file}"));
+    let owner = open(kind.file()).ok().and_then(|file| crate::sys::owner_of(file.as_fd()).ok());
+    let owner = owner.and_then(|fd| File::from(fd).metadata().ok()).map(|about| about.ino());
+    owner.is_some()
+        && owner == open("user").ok().and_then(|file| file.metadata().ok()).map(|about| about.ino())
+}
+
+fn reads(path: &str, text: &str) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|found| found.trim() == text)
+}
+
+fn maps_group_5() -> bool {
+    let map = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
+    map.lines().any(|line| {
+        let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        matches!(numbers.as_slice(), &[inside, _, count] if inside <= 5 && 5 < inside + count)
+    })
+}
+
+fn parking(root: &Source, extras: &[Extra]) -> &'static str {
+    let sources = extras.iter().map(|extra| &extra.source).chain([root]);
+    let paths: Vec<PathBuf> = sources
+        .filter_map(|source| match source {
+            Source::Directory(path) | Source::File(path) => std::path::absolute(path).ok(),
+            Source::Image { path, .. } | Source::Device { path, .. } => std::path::absolute(path).ok(),
+            Source::Memory(_) => None,
+        })
+        .collect();
+    let is_free =
+        |place: &&str| paths.iter().all(|path| !path.starts_with(place)) && Path::new(place).is_dir();
+    ["/mnt", "/media", "/srv", "/opt"].into_iter().find(is_free).unwrap_or("/mnt")
+}

@@ -1,0 +1,123 @@
+//! The calls as classic commands. The script goes into the new root with `cd` and names everything from there; at its end
+//! it moves that over `/`, and one capsh(1) of the host changes root and gives up privileges, so nothing is needed inside.
+
+use crate::call::{At, Call, Names};
+use crate::facts::Source;
+use crate::inside;
+use crate::mountfd::FileSystem;
+use crate::privileges::capsh;
+use chain::{Shell, join};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+/// What a call is in shell.
+pub fn of(call: &Call) -> Shell {
+    match call {
+        Call::UnshareMounts => Shell::enter(["unshare", "--mount"]),
+        Call::MakePrivate => Shell::enter(["unshare", "--propagation", "private"]),
+        Call::CopyTree { from, at: At::Root } => {
+            lines([words(&["mount", "--rbind"], [from.as_os_str(); 2]), words(&["cd"], [from.as_os_str()])])
+        }
+        Call::CopyTree { from, at: At::Below(at) } => {
+            let mut lines_of =
+                vec![if from.is_dir() { words(&["mkdir", "-p"], [below(at)]) } else { touch(at) }];
+            lines_of.push(words(&["mount", "--rbind"], [from.as_os_str(), &below(at)]));
+            lines(lines_of)
+        }
+        Call::MountSource { fs, source, at, parking } => mount_source(fs, source, at, parking),
+        Call::SetAttributes { attributes, at } => {
+            let place = join([at.in_shell()]);
+            let options = attributes.options();
+            let mut line = OsString::from("findmnt -Rrno TARGET -T ");
+            line.push(&place);
+            line.push(format!(" | while read -r mount; do mount -o remount,bind,{options} \"$mount\"; done"));
+            Shell::Line(line)
+        }
+        Call::MountNew { fs, at } => new_mount(fs, at),
+        Call::HideFiles(names) => each(names, "-e", "mount --bind /dev/null \"$name\""),
+        Call::HideDirectories(names) => {
+            each(names, "-d", "mount -t tmpfs -o ro,nosuid,nodev,noexec,mode=0555 tmpfs \"$name\"")
+        }
+        Call::MakeReadOnly(names) => each(
+            names,
+            "-e",
+            "mount --bind \"$name\" \"$name\" && mount -o remount,bind,ro,nosuid,nodev,noexec \"$name\"",
+        ),
+        Call::FillDev => {
+            let devices = inside::DEVICES.map(|(name, _)| name).join(" ");
+            let first =
+                format!("for name in {devices}; do : > dev/$name; mount --bind /dev/$name dev/$name; done");
+            let links =
+                inside::LINKS.map(|(name, target)| OsString::from(format!("ln -s {target} dev/{name}")));
+            lines([OsString::from(first)].into_iter().chain(links))
+        }
+        Call::PivotRoot => Shell::line(["mount", "--move", ".", "/"]),
+        Call::DetachOldRoot => capsh(["--chroot=.".into()]),
+        Call::Privilege(privilege) => privilege.shell(),
+        Call::AttachLoop { .. } | Call::AttachRoot | Call::Attach { .. } | Call::ChangeDirectory(_) => {
+            Shell::Implied
+        }
+        Call::MakeUserns(_) | Call::IdmapMount(_) => Shell::Nothing,
+    }
+}
+
+fn words<const N: usize>(start: &[&str], rest: [impl AsRef<OsStr>; N]) -> OsString {
+    let rest = rest.iter().map(AsRef::as_ref);
+    join(start.iter().map(OsStr::new).chain(rest))
+}
+
+fn lines(lines: impl IntoIterator<Item = OsString>) -> Shell {
+    let lines: Vec<OsString> = lines.into_iter().collect();
+    Shell::Line(lines.join(OsStr::new("\n")))
+}
+
+/// A path of the new root, from its directory: `/a/b` is `./a/b`.
+fn below(at: &Path) -> OsString {
+    At::Below(at.to_owned()).in_shell()
+}
+
+fn touch(at: &Path) -> OsString {
+    let parent = at.parent().unwrap_or(Path::new("/"));
+    let mut line = words(&["mkdir", "-p"], [below(parent)]);
+    line.push("; : >> ");
+    line.push(join([below(at)]));
+    line
+}
+
+fn mount_source(fs: &FileSystem, source: &Source, at: &At, parking: &str) -> Shell {
+    let options = match source {
+        Source::Image { .. } => format!("loop,{}", fs.mount_options()),
+        _ => fs.mount_options(),
+    };
+    let from = match source {
+        Source::Image { path, .. } | Source::Device { path, .. } => path.as_os_str(),
+        _ => OsStr::new("tmpfs"),
+    };
+    let options = options.trim_end_matches(',');
+    let mount = |place: &OsStr| match options {
+        "" => words(&["mount", "-t", fs.kind], [from, place]),
+        options => words(&["mount", "-t", fs.kind, "-o", options], [from, place]),
+    };
+    match at {
+        At::Root => lines([mount(OsStr::new(parking)), words(&["cd"], [parking])]),
+        At::Below(path) => lines([words(&["mkdir", "-p"], [below(path)]), mount(&below(path))]),
+    }
+}
+
+fn new_mount(fs: &FileSystem, at: &str) -> Shell {
+    let place = below(Path::new(at));
+    let mount = join(
+        ["mount", "-t", fs.kind, "-o", &fs.mount_options(), fs.kind]
+            .map(OsStr::new)
+            .into_iter()
+            .chain([place.as_os_str()]),
+    );
+    lines([words(&["mkdir", "-p"], [&place]), mount])
+}
+
+fn each(Names { base, names }: &Names, test: &str, command: &str) -> Shell {
+    let base = base.trim_start_matches('/');
+    let names: Vec<String> = names.iter().map(|name| format!("{base}/{name}")).collect();
+    let list = names.join(" ");
+    Shell::Line(format!("for name in {list}; do if [ {test} \"$name\" ]; then {command}; fi; done").into())
+}

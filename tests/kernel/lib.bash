@@ -1,0 +1,196 @@
+# What the kernel tests share: the world they run in, waiting, terminals, and the proof that nothing is left.
+# shellcheck shell=bash
+#
+# bats has no way to enter a namespace itself, so each file is run inside tests/lib.sh's in_world; tests/run does that:
+#
+#     tests/run kernel                  every file
+#     tests/run kernel nsexec -f NAME   one file, and of it what matches NAME
+
+bats_require_minimum_version 1.5.0
+
+top=$(cd "$BATS_TEST_DIRNAME/../.." && pwd -P)
+# shellcheck source=tests/lib.sh
+. "$top/tests/lib.sh"
+
+# Every test's time, in seconds, for what must happen soon; an emulated CPU is slow.
+PATIENCE=${PATIENCE:-20}
+# How often a random experiment is made; LONG=1 makes it a hundred times.
+ROUNDS=5
+[ "${LONG-}" != 1 ] || ROUNDS=100
+
+# The first lines of each file's setup_file: the tools, where everybody may run them.
+setup_world_file() {
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/*/
+	mkdir "$BATS_FILE_TMPDIR/bin"
+	cp "$BOXUTILS_BIN/nsexec" "$BATS_FILE_TMPDIR/bin/"
+	for tool in mkimg cgset vethup pivot; do
+		[ ! -x "$BOXUTILS_BIN/$tool" ] || cp "$BOXUTILS_BIN/$tool" "$BATS_FILE_TMPDIR/bin/"
+	done
+}
+
+# The first line of each file's setup: makes sure that this is a world, and goes to a directory of the test's own.
+setup_world() {
+	local namespace
+	for namespace in ${BOXUTILS_OUTSIDE:?these tests change the machine outside a world: run them by tests/run kernel}; do
+		case $namespace in
+		mnt:* | net:* | uts:* | pid:*) [[ $(namespaces) != *"$namespace"* ]] || fail "$namespace is the machine's own" ;;
+		esac
+	done
+	BIN=$BATS_FILE_TMPDIR/bin
+	PATH=$BIN:$PATH
+	chmod 755 "$BATS_FILE_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return
+	chmod 1777 .
+	here_before=$(printf ' %s ' /proc/[0-9]*)
+	here_before=${here_before//\/proc\//}
+}
+
+# Fails the test with a reason.
+fail() {
+	printf '%s\n' "$*" >&2
+	return 1
+}
+
+# Skips the test for want of something, or fails it where every test must run.
+lacking() {
+	[ "${MUST_RUN-}" != 1 ] || { fail "this must run here, and cannot: $*"; return; }
+	skip "$*"
+}
+
+# Waits until a command succeeds.
+until_true() {
+	local end=$((SECONDS + PATIENCE))
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || fail "not within $PATIENCE seconds: $*" || return
+		sleep 0.02
+	done
+}
+
+gone() {
+	[ ! -d "/proc/$1" ] || [ "$(state "$1")" = Z ]
+}
+
+exists() {
+	[ -e "$1" ]
+}
+
+# Prints a process's state letter: S, T, Z, ...
+state() {
+	sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null
+}
+
+is_in_state() {
+	[ "$(state "$1")" = "$2" ]
+}
+
+# Prints the name of the program a process runs.
+program() {
+	cat "/proc/$1/comm" 2>/dev/null
+}
+
+runs_program() {
+	[ "$(program "$1")" = "$2" ]
+}
+
+# Prints the only child of a process.
+child() {
+	tr -d ' ' <"/proc/$1/task/$1/children" 2>/dev/null
+}
+
+has_child() {
+	[ -n "$(child "$1")" ]
+}
+
+# Starts a command in the background, its signals as on a terminal (a shell's background commands ignore SIGINT); $! is
+# its PID, and the global `started` too.
+start() {
+	env --default-signal=INT,QUIT "$@" 3>&- &
+	started=$!
+}
+
+# Waits for a background command; its exit status is in `status`.
+finish() {
+	status=0
+	wait "${1:-$started}" || status=$?
+}
+
+# Starts `nsexec OPTION... sleep 1000`: `started` is nsexec, `slept` the sleep.
+start_sleep() {
+	start nsexec "$@" sleep 1000
+	until_true has_child "$started"
+	slept=$(child "$started")
+	until_true runs_program "$slept" sleep
+}
+
+# Runs a shell command on a terminal of its own; keystrokes are what is written to the descriptor `keys`.
+start_on_terminal() {
+	mkfifo keys
+	script -qec "$1" screen <keys >/dev/null 2>&1 3>&- &
+	terminal=$!
+	exec {keys}>keys
+}
+
+press() {
+	# shellcheck disable=SC2059 # escapes are the point
+	printf "$1" >&"$keys"
+}
+
+finish_terminal() {
+	finish "$terminal"
+	exec {keys}>&-
+}
+
+# The first line of each file's teardown: nothing of the test is left, whether it passed or not. A world has its own
+# process numbers, so whoever is here and is not bats belongs to the test.
+nothing_left() {
+	local pid left
+	until_true no_process_left || {
+		for pid in $(processes_left); do
+			printf 'left: %s %s\n' "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline")" >&2
+			kill -9 "$pid"
+		done
+		return 1
+	}
+	left=$(loops_on "$BATS_RUN_TMPDIR")
+	[ -z "$left" ] || fail "left: loop devices: $left" || return
+	left=$(mounts_below "$BATS_RUN_TMPDIR")
+	[ -z "$left" ] || fail "left: mounts: $left" || return
+}
+
+# Prints who was not here when the test began: not this shell, nor one of its subshells, nor a zombie.
+processes_left() {
+	local pid known=$here_before
+	for ((pid = BASHPID; pid > 1; pid = $(parent "$pid"))); do known+=" $pid "; done
+	for pid in /proc/[0-9]*; do
+		pid=${pid#/proc/}
+		case $known in *" $pid "*) continue ;; esac
+		gone "$pid" || printf '%s\n' "$pid"
+	done
+}
+
+no_process_left() {
+	[ -z "$(processes_left)" ]
+}
+
+parent() {
+	sed -n 's/^PPid:\t//p' "/proc/$1/status" 2>/dev/null || echo 0
+}
+
+# Prints the loop devices whose file is below a directory.
+loops_on() {
+	grep -Hs "^$1/" /sys/block/loop*/loop/backing_file | sed 's|/sys/block/\(loop[0-9]*\)/[^:]*:|\1 |'
+}
+
+mounts_below() {
+	cut -d' ' -f5 /proc/self/mountinfo | grep "^$1/"
+}
+
+# Asserts that two texts are equal, and shows how not.
+same() {
+	[ "$1" = "$2" ] || fail "$(diff <(printf '%s\n' "$1") <(printf '%s\n' "$2"))"
+}
+
+# Makes a small root file system.
+make_root() {
+	"$top/scripts/rootfs" busybox "$1"
+}

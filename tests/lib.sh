@@ -1,0 +1,33 @@
+#!/bin/sh
+# What tests/run, tests/readme and the kernel tests share. It is sourced, never run:
+#
+#     top=the repository
+#     . "$top/tests/lib.sh"
+#
+# BOXUTILS_BIN names another directory of built tools than the release build's.
+
+: "${top:?names the repository}"
+BOXUTILS_BIN=${BOXUTILS_BIN:-$top/target/x86_64-unknown-linux-gnu/release}
+export BOXUTILS_BIN
+
+# Prints the namespaces a process is in, one word each: its own, or those of PID.
+namespaces() {
+	for kind in mnt uts ipc net pid user cgroup time; do
+		readlink "/proc/${1:-self}/ns/$kind"
+	done
+}
+
+# Runs a command in a world of its own: mounts, network, names, queues and processes in which nothing it does reaches
+# the machine. What still runs when it ends is killed. BOXUTILS_OUTSIDE tells it the namespaces it must not be in.
+in_world() {
+	BOXUTILS_OUTSIDE=$(namespaces) unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc sh -euc '
+		hostname world
+		ip link set lo up
+		echo 0 >/proc/sys/net/ipv4/ip_forward
+		exec "$@"' world "$@"
+}
+
+# Runs a command as the user nobody, with no capability and no group.
+as_nobody() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --ambient-caps=-all "$@"
+}

@@ -70,12 +70,22 @@ pub(crate) struct Script {
     through: Vec<Vec<OsString>>,
     blocks: Vec<String>,
     label: String,
+    /// A block is the last thing of its script, and takes the place of the shell that reads it: what is process 1
+    /// outside a block is process 1 inside.
+    is_last: bool,
 }
 
 impl Script {
     /// `label` ends the blocks of this tool; no outer tool of the chain may use the same.
-    pub fn new(label: String) -> Script {
-        Script { text: Vec::new(), entering: Vec::new(), through: Vec::new(), blocks: Vec::new(), label }
+    pub fn new(label: String, is_last: bool) -> Script {
+        Script {
+            text: Vec::new(),
+            entering: Vec::new(),
+            through: Vec::new(),
+            blocks: Vec::new(),
+            label,
+            is_last,
+        }
     }
 
     fn push_line(&mut self, line: &OsStr) {
@@ -117,7 +127,8 @@ impl Script {
             0 => self.label.clone(),
             depth => format!("{}_{depth}", self.label),
         };
-        let mut line = std::mem::take(&mut self.entering).join(OsStr::new(" "));
+        let mut line = OsString::from(if self.is_last { "exec " } else { "" });
+        line.push(std::mem::take(&mut self.entering).join(OsStr::new(" ")));
         line.push(format!(" sh -e /dev/fd/3 3<<'{label}'"));
         self.push_line(&line);
         self.blocks.push(label);
@@ -177,7 +188,7 @@ mod tests {
 
     #[test]
     fn neighbours_share_a_command_and_blocks_nest() {
-        let mut script = Script::new("END".into());
+        let mut script = Script::new("END".into(), true);
         script.step("own pids", Shell::enter(["unshare", "--pid", "--fork"]));
         script.step("own network", Shell::enter(["unshare", "--net"]));
         script.step("lo up", Shell::line(["ip", "link", "set", "lo", "up"]));
@@ -187,7 +198,7 @@ mod tests {
         let text = String::from_utf8(script.closing()).unwrap();
         assert_eq!(
             text,
-            "# own pids\n# own network\nunshare --pid --fork --net sh -e /dev/fd/3 3<<'END'\n# lo up\n\
+            "# own pids\n# own network\nexec unshare --pid --fork --net sh -e /dev/fd/3 3<<'END'\n# lo up\n\
              ip link set lo up\n# no command does this: a key ring\n# no environment\n# become it\n\
              exec env -i /bin/sh 3<&-\nEND\n"
         );

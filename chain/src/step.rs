@@ -210,7 +210,8 @@ impl<C: Call> Plan<C> {
             0 => format!("END_{tool}"),
             depth => format!("END_{tool}_{depth}"),
         };
-        let mut script = Script::new(label);
+        let is_last = self.fork.as_ref().is_none_or(|fork| fork.after.is_empty());
+        let mut script = Script::new(label, is_last);
         let mut add = |steps: &[Step<C>]| {
             for step in steps {
                 script.step(step.why, step.call.shell());

@@ -216,8 +216,9 @@ impl Display for Call {
                     inside::LINKS.map(|(name, target)| format!("{name} -> {target}")).into();
                 write!(
                     f,
-                    "mount(\"/dev/{{{0}}}\", \"dev/{{{0}}}\", NULL, MS_BIND, NULL)\nsymlinkat({{{1}}})",
+                    "mount(\"/dev/{{{0}}}\", \"dev/{{{0}}}\", NULL, MS_BIND, NULL)\nmkdirat({{{1}}})\nsymlinkat({{{2}}})",
                     devices.join(", "),
+                    inside::DIRECTORIES.join(", "),
                     links.join(", ")
                 )
             }

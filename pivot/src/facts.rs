@@ -60,6 +60,7 @@ pub struct Facts {
     pub may_set_groups: bool,
     /// Group 5, the terminals' on every Linux, is mapped.
     pub has_tty_group: bool,
+    /// Looked for only where ids change, which is what cuts it.
     pub lifeline: Option<Lifeline>,
     pub userns: Option<IdRange>,
     pub user: Option<UserSpec>,
@@ -83,8 +84,8 @@ impl Facts {
         let keep: Result<Vec<OwnedFd>, Failure> = cli.keep_fd.iter().map(|fd| descriptor(*fd)).collect();
         let keep = keep?;
         let made = mode.made();
-        let subuid = std::fs::read_to_string("/etc/subuid").unwrap_or_default();
-        let userns = cli.userns.as_deref().map(|text| IdRange::parse(text, &subuid)).transpose()?;
+        let subuid = || std::fs::read_to_string("/etc/subuid").unwrap_or_default();
+        let userns = cli.userns.as_deref().map(|text| IdRange::parse(text, &subuid())).transpose()?;
         let path = Path::new(cli.words.first().map_or(OsStr::new(""), OsString::as_os_str));
         let root = Source::look(path, WHY_ROOT)?;
         if let Source::File(path) = &root {
@@ -98,17 +99,20 @@ impl Facts {
             }
         }
         extras.sort_by_key(|extra| extra.at.components().count());
-        let in_new_userns = made.root;
+        let in_new_userns = made.has(Kind::User);
+        // A new user namespace owns what is made in it, and nothing that was there before.
+        let owns = |kind| made.has(kind) || (!in_new_userns && is_our_own(kind));
+        let changes_ids = cli.userns.is_some() || cli.user.is_some();
         Ok(Facts {
-            parking: parking(&root, &extras),
+            parking: if matches!(mode, Mode::DryRun(_)) { parking(&root, &extras) } else { PARKING[0] },
             root,
             extras,
-            own_net: made.has(Kind::Net) || differs_from_pid_1(Kind::Net),
-            own_ipc: made.has(Kind::Ipc) || differs_from_pid_1(Kind::Ipc),
-            own_pid: made.has(Kind::Pid) || std::process::id() == 1 || differs_from_pid_1(Kind::Pid),
+            own_net: owns(Kind::Net),
+            own_ipc: owns(Kind::Ipc),
+            own_pid: owns(Kind::Pid) || std::process::id() == 1,
             may_set_groups: !in_new_userns && !reads("/proc/self/setgroups", "deny"),
             has_tty_group: !in_new_userns && maps_group_5(),
-            lifeline: Lifeline::look(),
+            lifeline: if changes_ids { Lifeline::look() } else { None },
             userns,
             user: cli.user.as_deref().map(UserSpec::parse).transpose()?,
             keep,
@@ -210,7 +214,8 @@ impl Extra {
         let source = match source {
             None => Source::Memory(Vec::new()),
             Some(path) if path.is_empty() => return Err(usage("the source is empty").into()),
-            Some(path) => Source::look(Path::new(path), "look at what shall be mounted")?,
+            // Absolute, for it is taken when this process stands in the new root already.
+            Some(path) => Source::look(&std::path::absolute(path)?, "look at what shall be mounted")?,
         };
         let source = match (option, source) {
             ("--bind", Source::Image { path, .. } | Source::Device { path, .. }) => Source::File(path),
@@ -278,16 +283,28 @@ fn lies_in_memory(path: &str) -> bool {
     statfs(path).is_ok_and(|about| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&about.filesystem_type()))
 }
 
-/// Whether the namespace of this process is another than that of PID 1, which the host's /proc shows.
-fn differs_from_pid_1(kind: Kind) -> bool {
+/// Whether the namespace of this process is another than that of PID 1, which the host's /proc shows, and may be mounted
+/// from: then the user namespace we are in owns it.
+fn is_our_own(kind: Kind) -> bool {
     let inode = |process: &str| {
         std::fs::metadata(format!("/proc/{process}/ns/{}", kind.file())).map(|about| about.ino())
     };
-    match (inode("self"), inode("1")) {
-        (Ok(own), Ok(first)) => own != first,
-        // Without root PID 1 is out of sight: then it is ours if our user namespace owns it.
-        (Ok(_), Err(_)) => is_owned_by_us(kind),
-        _ => false,
+    let own = inode("self").unwrap_or(0);
+    let differs = match inode("1") {
+        Ok(first) if !std::fs::read_link("/proc/self").is_ok_and(|own| own == Path::new("1")) => own != first,
+        // PID 1 is out of sight, or is this process: then it is the first namespace of the machine that counts.
+        _ => !is_the_machines(kind, own),
+    };
+    differs && is_owned_by_us(kind)
+}
+
+/// The first namespaces of a machine have fixed inodes (linux/proc_ns.h); of the network this is so only lately, but some
+/// settings stand in the first one alone.
+fn is_the_machines(kind: Kind, inode: u64) -> bool {
+    match kind {
+        Kind::Net => Path::new("/proc/sys/net/core/netdev_max_backlog").exists(),
+        Kind::Ipc => inode == 0xefff_ffff,
+        _ => inode == 0xefff_fffc,
     }
 }
 
@@ -311,6 +328,9 @@ fn maps_group_5() -> bool {
     })
 }
 
+/// Directories every Linux has for mounts.
+const PARKING: [&str; 4] = ["/mnt", "/media", "/srv", "/opt"];
+
 fn parking(root: &Source, extras: &[Extra]) -> &'static str {
     let sources = extras.iter().map(|extra| &extra.source).chain([root]);
     let paths: Vec<PathBuf> = sources
@@ -322,5 +342,5 @@ fn parking(root: &Source, extras: &[Extra]) -> &'static str {
         .collect();
     let is_free =
         |place: &&str| paths.iter().all(|path| !path.starts_with(place)) && Path::new(place).is_dir();
-    ["/mnt", "/media", "/srv", "/opt"].into_iter().find(is_free).unwrap_or("/mnt")
+    PARKING.into_iter().find(is_free).unwrap_or(PARKING[0])
 }

@@ -4,7 +4,7 @@ use chain::{Refusal, quoted};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
-use nix::sys::stat::{Mode, SFlag, stat};
+use nix::sys::stat::{Mode, SFlag, mkdirat, stat};
 use nix::unistd::{fchdir, symlinkat};
 use std::os::fd::BorrowedFd;
 
@@ -25,6 +25,9 @@ pub const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 ];
+
+/// Directories for what is mounted below /dev.
+pub const DIRECTORIES: [&str; 3] = ["pts", "shm", "mqueue"];
 
 /// Fills `dev`, our own tmpfs. The old root is still `/`, so the devices bound are the host's.
 /// Leaves the working directory in `dev`.
@@ -48,6 +51,10 @@ pub fn fill(dev: BorrowedFd) -> Result<(), Refusal> {
                 )
             },
         )?;
+    }
+    for name in DIRECTORIES {
+        mkdirat(dev, name, Mode::from_bits_truncate(0o755))
+            .map_err(|errno| Refusal::at(format!("mkdirat({})", quoted(name)), errno))?;
     }
     for (name, target) in LINKS {
         symlinkat(target, dev, name)

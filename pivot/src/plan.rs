@@ -257,12 +257,12 @@ fn before_the_pivot(facts: &Facts, environment: Vec<(OsString, OsString)>) -> Ve
             .push(step("names mean the new root's users, not the host's", Privilege::FindUser(user.clone())));
     }
     steps.push(step(
-        "variables of the host may hold its secrets, and name its paths",
-        Privilege::SetEnvironment(environment),
-    ));
-    steps.push(step(
         "what the caller ignores or blocks is no business of the program's",
         Privilege::ResetSignals,
+    ));
+    steps.push(step(
+        "variables of the host may hold its secrets, and name its paths",
+        Privilege::SetEnvironment(environment),
     ));
     steps.push(step(
         "keys of the host's session would be in reach: begin a session without any",

@@ -115,7 +115,8 @@ impl Privilege {
         match self {
             Privilege::FindUser(spec) => Shell::Line(find_in_shell(spec).into()),
             Privilege::SetEnvironment(pairs) => {
-                let mut words = vec![OsString::from("env"), "-i".into()];
+                // --default-signal is the next step; env(1) takes no option after a variable.
+                let mut words = vec![OsString::from("env"), "-i".into(), "--default-signal".into()];
                 words.extend(pairs.iter().map(|(name, value)| {
                     let mut pair = name.clone();
                     pair.push("=");
@@ -127,7 +128,7 @@ impl Privilege {
                 }
                 Shell::Through(words)
             }
-            Privilege::ResetSignals => Shell::through(["env", "--default-signal"]),
+            Privilege::ResetSignals => Shell::Implied,
             Privilege::LimitCore => {
                 Shell::Line(format!("prlimit --pid $$ --core={CORE_LIMIT}:{CORE_LIMIT}").into())
             }
@@ -138,7 +139,7 @@ impl Privilege {
             Privilege::ClearGroups => capsh(["--groups=".into()]),
             Privilege::SetIds { keep } => {
                 let keep = keep.then(|| "--keep=1".to_string());
-                capsh(keep.into_iter().chain(["--gid=\"$gid\"".into(), "--uid=\"$uid\"".into()]))
+                capsh(keep.into_iter().chain(["--gid=\"${gid:-0}\"".into(), "--uid=\"${uid:-0}\"".into()]))
             }
             Privilege::SetCapabilities { set, ambient: false } if *set == CapSet::NONE => {
                 capsh(["--caps==".into()])

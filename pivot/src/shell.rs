@@ -49,7 +49,9 @@ pub fn of(call: &Call) -> Shell {
                 format!("for name in {devices}; do : > dev/$name; mount --bind /dev/$name dev/$name; done");
             let links =
                 inside::LINKS.map(|(name, target)| OsString::from(format!("ln -s {target} dev/{name}")));
-            lines([OsString::from(first)].into_iter().chain(links))
+            let directories =
+                format!("mkdir -m 755 {}", inside::DIRECTORIES.map(|name| format!("dev/{name}")).join(" "));
+            lines([OsString::from(first), directories.into()].into_iter().chain(links))
         }
         Call::PivotRoot => Shell::line(["mount", "--move", ".", "/"]),
         Call::DetachOldRoot => capsh(["--chroot=.".into()]),

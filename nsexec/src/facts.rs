@@ -24,7 +24,7 @@ pub struct Target {
 pub struct Facts {
     pub uid: u32,
     pub gid: u32,
-    /// The first and the last group id that is mapped here, at most 2147483647.
+    /// The first and the last group id that is mapped here, at most 2147483647; looked up for a new network only.
     pub groups: (u32, u32),
     /// Descriptors the caller opened for us.
     pub ready: Option<OwnedFd>,
@@ -58,7 +58,7 @@ impl Facts {
         Ok(Facts {
             uid: nix::unistd::geteuid().as_raw(),
             gid: nix::unistd::getegid().as_raw(),
-            groups: mapped_groups(&std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default()),
+            groups: if cli.makes(Kind::Net) { mapped_groups() } else { (0, 0) },
             ready,
             wait,
             joins,
@@ -114,8 +114,12 @@ fn descriptor(option: &str, fd: i32) -> Result<OwnedFd, Failure> {
     })
 }
 
+fn mapped_groups() -> (u32, u32) {
+    first_extent(&std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default())
+}
+
 /// The first extent of a gid_map, as user_namespaces(7) describes it: `inside outside count`.
-fn mapped_groups(map: &str) -> (u32, u32) {
+fn first_extent(map: &str) -> (u32, u32) {
     let numbers: Vec<u64> = map.split_whitespace().take(3).filter_map(|word| word.parse().ok()).collect();
     let &[inside, _, count] = numbers.as_slice() else { return (0, 0) };
     let last = (inside + count).saturating_sub(1).min(2_147_483_647);
@@ -128,9 +132,9 @@ mod tests {
 
     #[test]
     fn the_groups_of_a_map_end_where_the_sysctl_ends() {
-        assert_eq!(mapped_groups("         0          0 4294967295\n"), (0, 2_147_483_647));
-        assert_eq!(mapped_groups("0 1000 1\n"), (0, 0));
-        assert_eq!(mapped_groups("1000 100000 65536\n"), (1000, 66535));
-        assert_eq!(mapped_groups(""), (0, 0));
+        assert_eq!(first_extent("         0          0 4294967295\n"), (0, 2_147_483_647));
+        assert_eq!(first_extent("0 1000 1\n"), (0, 0));
+        assert_eq!(first_extent("1000 100000 65536\n"), (1000, 66535));
+        assert_eq!(first_extent(""), (0, 0));
     }
 }

@@ -100,8 +100,11 @@ impl Facts {
         }
         extras.sort_by_key(|extra| extra.at.components().count());
         let in_new_userns = made.has(Kind::User);
+        let groups = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
+        // Where ids are not mapped, everything is owned by the one user namespace there is.
+        let is_unmapped = groups.split_whitespace().eq(["0", "0", "4294967295"]) && !in_new_userns;
         // A new user namespace owns what is made in it, and nothing that was there before.
-        let owns = |kind| made.has(kind) || (!in_new_userns && is_our_own(kind));
+        let owns = |kind| made.has(kind) || (!in_new_userns && is_our_own(kind, is_unmapped));
         let changes_ids = cli.userns.is_some() || cli.user.is_some();
         Ok(Facts {
             parking: if matches!(mode, Mode::DryRun(_)) { parking(&root, &extras) } else { PARKING[0] },
@@ -110,8 +113,8 @@ impl Facts {
             own_net: owns(Kind::Net),
             own_ipc: owns(Kind::Ipc),
             own_pid: owns(Kind::Pid) || std::process::id() == 1,
-            may_set_groups: !in_new_userns && !reads("/proc/self/setgroups", "deny"),
-            has_tty_group: !in_new_userns && maps_group_5(),
+            may_set_groups: is_unmapped || (!in_new_userns && !reads("/proc/self/setgroups", "deny")),
+            has_tty_group: is_unmapped || (!in_new_userns && maps_group_5(&groups)),
             lifeline: if changes_ids { Lifeline::look() } else { None },
             userns,
             user: cli.user.as_deref().map(UserSpec::parse).transpose()?,
@@ -285,7 +288,7 @@ fn lies_in_memory(path: &str) -> bool {
 
 /// Whether the namespace of this process is another than that of PID 1, which the host's /proc shows, and may be mounted
 /// from: then the user namespace we are in owns it.
-fn is_our_own(kind: Kind) -> bool {
+fn is_our_own(kind: Kind, is_unmapped: bool) -> bool {
     let inode = |process: &str| {
         std::fs::metadata(format!("/proc/{process}/ns/{}", kind.file())).map(|about| about.ino())
     };
@@ -295,7 +298,7 @@ fn is_our_own(kind: Kind) -> bool {
         // PID 1 is out of sight, or is this process: then it is the first namespace of the machine that counts.
         _ => !is_the_machines(kind, own),
     };
-    differs && is_owned_by_us(kind)
+    differs && (is_unmapped || is_owned_by_us(kind))
 }
 
 /// The first namespaces of a machine have fixed inodes (linux/proc_ns.h); of the network this is so only lately, but some
@@ -320,8 +323,7 @@ fn reads(path: &str, text: &str) -> bool {
     std::fs::read_to_string(path).is_ok_and(|found| found.trim() == text)
 }
 
-fn maps_group_5() -> bool {
-    let map = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
+fn maps_group_5(map: &str) -> bool {
     map.lines().any(|line| {
         let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         matches!(numbers.as_slice(), &[inside, _, count] if inside <= 5 && 5 < inside + count)

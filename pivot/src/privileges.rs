@@ -148,7 +148,7 @@ impl Privilege {
                 let names = set.names();
                 let sets = if *ambient { "eip" } else { "ep" };
                 capsh(
-                    [format!("--caps=={names}+{sets}")]
+                    [format!("--caps={names}={sets}")]
                         .into_iter()
                         .chain(ambient.then(|| format!("--addamb={names}"))),
                 )

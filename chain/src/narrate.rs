@@ -5,6 +5,7 @@
 use crate::fail::Failure;
 use crate::namespace::Kind;
 use std::ffi::{OsStr, OsString};
+use std::fmt::{Arguments, Display};
 use std::io::Write;
 
 /// The variable the mode travels in.
@@ -135,10 +136,11 @@ impl Narrator {
     }
 
     /// What it is to the kernel, one line a call, and what the kernel answered.
-    pub fn call(&self, call: &str, answer: &str) {
+    pub fn call(&self, call: &impl Display, answer: Arguments) {
         if self.on {
             let margin = " ".repeat(self.indent());
-            say(&format!("{margin}{}{answer}\n", call.replace('\n', &format!("\n{margin}"))));
+            let lines = call.to_string().replace('\n', &format!("\n{margin}"));
+            say(&format!("{margin}{lines}{answer}\n"));
         }
     }
 }

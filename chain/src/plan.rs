@@ -1,0 +1,126 @@
+//! A plan: the steps of a tool in the order they will be taken, decided before any of them is. It is carried out, told or
+//! written down from the same value.
+
+use crate::child;
+use crate::exec::{self, Program};
+use crate::fail::Failure;
+use crate::namespace::Kind;
+use crate::narrate::{Made, Mode};
+use crate::run::perform;
+use crate::shell::{Script, Shell};
+use crate::step::{Call, Step};
+use std::io::Write;
+
+/// Where a plan splits in two processes.
+#[derive(Debug)]
+pub struct Fork<C> {
+    /// Why a second process is needed.
+    pub why: &'static str,
+    /// The namespaces the child is born into.
+    pub born_into: Vec<Kind>,
+    /// The child's steps before it is held.
+    pub first: Vec<Step<C>>,
+    /// The parent's steps while the child is held.
+    pub beside: Vec<Step<C>>,
+    /// The child's steps up to its program.
+    pub child: Vec<Step<C>>,
+    /// The parent's steps once the child has ended, however that went.
+    pub after: Vec<Step<C>>,
+}
+
+/// Everything a tool is going to do, decided before any of it is done.
+#[derive(Debug)]
+pub struct Plan<C> {
+    /// The steps before a fork, or all of them where there is none.
+    pub steps: Vec<Step<C>>,
+    /// Where the plan splits, if it does.
+    pub fork: Option<Fork<C>>,
+    /// The program the tool becomes, if it becomes one.
+    pub program: Option<Program>,
+    /// What the next tool finds made by this one.
+    pub made: Made,
+}
+
+impl<C: Call> Plan<C> {
+    /// A plan of these steps that becomes no program.
+    pub fn of(steps: Vec<Step<C>>) -> Plan<C> {
+        Plan { steps, fork: None, program: None, made: Made::default() }
+    }
+
+    /// Every call with its why, in the order of time, for tests to compare.
+    pub fn story(&self) -> Vec<String> {
+        let forked = self.fork.iter().flat_map(|fork| {
+            let after_birth = [&fork.first, &fork.beside, &fork.child, &fork.after].into_iter().flatten();
+            std::iter::once(child::call(&fork.born_into)).chain(after_birth.map(|step| step.call.to_string()))
+        });
+        self.steps.iter().map(|step| step.call.to_string()).chain(forked).collect()
+    }
+
+    /// Does it, tells it, or writes it down. Returns the exit status, and only where no program was become.
+    ///
+    /// # Errors
+    /// A step was refused; what had been made is undone.
+    pub fn carry_out(self, tool: &'static str, mode: &Mode) -> Result<u8, Failure> {
+        match mode {
+            Mode::DryRun(made) => self.write_down(tool, mode, made),
+            _ => perform(self, tool, mode),
+        }
+    }
+
+    /// How many steps it has, the fork and the program among them.
+    pub(crate) fn length(&self) -> usize {
+        let forked = self
+            .fork
+            .as_ref()
+            .map_or(0, |fork| 1 + fork.first.len() + fork.beside.len() + fork.child.len() + fork.after.len());
+        self.steps.len() + forked + usize::from(self.program.is_some())
+    }
+
+    fn write_down(self, tool: &'static str, mode: &Mode, outer: &Made) -> Result<u8, Failure> {
+        let label = match outer.namespaces.len() {
+            0 => format!("END_{tool}"),
+            depth => format!("END_{tool}_{depth}"),
+        };
+        let is_last = self.fork.as_ref().is_none_or(|fork| fork.after.is_empty());
+        let mut script = Script::new(label, is_last);
+        let mut add = |steps: &[Step<C>]| {
+            for step in steps {
+                script.step(step.why, step.call.shell());
+            }
+        };
+        add(&self.steps);
+        let mut after = Vec::new();
+        if let Some(fork) = self.fork {
+            let mut words = vec!["unshare", "--fork", "--kill-child"];
+            let options: Vec<String> =
+                fork.born_into.iter().map(|kind| format!("--{}", kind.name())).collect();
+            words.extend(options.iter().map(String::as_str));
+            script.step(fork.why, if options.is_empty() { Shell::Implied } else { Shell::enter(words) });
+            for step in fork.first.iter().chain(&fork.beside).chain(&fork.child) {
+                script.step(step.why, step.call.shell());
+            }
+            after = fork.after;
+        }
+        let mut status = 0;
+        if let Some(program) = &self.program {
+            if program.is_ours() {
+                print(&script.opening());
+                status = program.let_it_print(mode, &self.made)?;
+            } else {
+                let is_nested = !outer.namespaces.is_empty();
+                script.program(exec::WHY, &program.shell_words(), is_nested);
+            }
+        }
+        for step in &after {
+            script.step(step.why, step.call.shell());
+        }
+        print(&script.closing());
+        Ok(status)
+    }
+}
+
+/// Writes data on stdout; who closes the pipe has seen enough.
+fn print(bytes: &[u8]) {
+    let mut stdout = std::io::stdout();
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+}

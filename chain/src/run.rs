@@ -1,0 +1,154 @@
+//! The one runner of all plans: takes the steps, undoes them where one is refused, forks, and becomes the program.
+
+use crate::child::{self, Child, Parent, Side};
+use crate::exec::{self, Program};
+use crate::fail::Failure;
+use crate::limits::why_no_namespace;
+use crate::narrate::{Made, Mode, Narrator, say};
+use crate::plan::{Fork, Plan};
+use crate::step::{Answer, Call, Step};
+
+/// A plan being carried out by this process.
+struct Run<'a, C: Call> {
+    narrator: Narrator,
+    state: C::State,
+    /// What takes back the steps that were taken, last one last.
+    to_undo: Vec<C>,
+    program: Option<&'a Program>,
+    mode: &'a Mode,
+    made: &'a Made,
+}
+
+/// Carries a plan out. Returns the exit status, and only where no program was become.
+///
+/// # Errors
+/// A step was refused; what had been made is undone.
+pub(crate) fn perform<C: Call>(plan: Plan<C>, tool: &'static str, mode: &Mode) -> Result<u8, Failure> {
+    let narrator = Narrator { on: *mode == Mode::Explain, tool, total: plan.length(), next: 1 };
+    let Plan { steps, fork, program, made } = plan;
+    let mut run = Run {
+        narrator,
+        state: C::State::default(),
+        to_undo: Vec::new(),
+        program: program.as_ref(),
+        mode,
+        made: &made,
+    };
+    run.steps(steps)?;
+    match fork {
+        None => run.become_program(),
+        Some(fork) => run.fork(fork),
+    }
+}
+
+impl<C: Call> Run<'_, C> {
+    /// Takes the steps one after the other; when one is refused, undoes what was made, last first.
+    fn steps(&mut self, steps: Vec<Step<C>>) -> Result<(), Failure> {
+        for step in steps {
+            self.narrator.why(step.why);
+            match step.call.run(&mut self.state) {
+                Ok(Answer::Made(result)) => {
+                    self.narrator.call(&step.call, format_args!(" = {result}"));
+                    self.to_undo.extend(step.undo);
+                }
+                Ok(Answer::AlreadyThere) => self.narrator.call(&step.call, format_args!(": already so")),
+                Err(refusal) => {
+                    self.narrator.call(&step.call, format_args!(" = {}", refusal.in_words()));
+                    let failure = step.failure(&refusal);
+                    if !step.is_optional {
+                        self.undo();
+                        return Err(failure);
+                    }
+                    failure.report(&format!("{}: warning", self.narrator.tool));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what was made. What cannot be taken back is said, and does not stop the rest.
+    fn undo(&mut self) {
+        while let Some(call) = self.to_undo.pop() {
+            match call.run(&mut self.state) {
+                Ok(_) => self.narrator.call(&call, format_args!(" = 0, to leave nothing behind")),
+                Err(refusal) => {
+                    say(&format!("{}: left behind: {call}: {}\n", self.narrator.tool, refusal.in_words()));
+                }
+            }
+        }
+    }
+
+    fn become_program(&mut self) -> Result<u8, Failure> {
+        let Some(program) = self.program else { return Ok(0) };
+        self.narrator.why(exec::WHY);
+        self.narrator.call(&program.call(), format_args!(""));
+        let failure = program.exec(self.mode, self.made);
+        self.undo();
+        Err(failure)
+    }
+
+    fn fork(&mut self, fork: Fork<C>) -> Result<u8, Failure> {
+        self.narrator.why(fork.why);
+        match child::fork(&fork.born_into) {
+            Ok(Side::Child(child)) => self.be_the_child(&child, fork),
+            Ok(Side::Parent(parent)) => self.be_the_parent(&parent, fork),
+            Err(errno) => {
+                self.undo();
+                let failure = Failure::refused(child::call(&fork.born_into), errno).why(fork.why);
+                Err(why_no_namespace(&fork.born_into, errno).into_iter().fold(failure, Failure::hint))
+            }
+        }
+    }
+
+    /// The child takes its steps and becomes the program. What was made before is the parent's to take back.
+    fn be_the_child(&mut self, child: &Child, fork: Fork<C>) -> Result<u8, Failure> {
+        self.to_undo.clear();
+        let beside = fork.beside.len();
+        // Their descriptors are the parent's: a copy here would keep a reader from seeing the end.
+        drop((fork.beside, fork.after));
+        if self.narrator.on {
+            child.wait_for_go();
+        }
+        let outcome = self.steps(fork.first).and_then(|()| {
+            if beside > 0 {
+                child.hold();
+            }
+            self.narrator.next += beside;
+            self.steps(fork.child)?;
+            self.become_program()
+        });
+        if outcome.is_err() {
+            child.failed();
+        }
+        outcome
+    }
+
+    /// The parent takes the steps beside the child, waits for it, and always takes those that come after it.
+    fn be_the_parent(&mut self, parent: &Parent, fork: Fork<C>) -> Result<u8, Failure> {
+        let is_held = !fork.beside.is_empty();
+        let answer = format_args!(" = {}, which goes on below; this parent waits for it", parent.child);
+        self.narrator.call(&child::call(&fork.born_into), answer);
+        self.narrator.next += fork.first.len();
+        drop((fork.first, fork.child));
+        C::born(&mut self.state, parent.child);
+        if self.narrator.on {
+            parent.go();
+        }
+        let outcome = self.attend(parent, is_held, fork.beside);
+        self.narrator.next = self.narrator.total - fork.after.len() + 1;
+        let after = self.steps(fork.after);
+        outcome.and_then(|status| after.map(|()| status))
+    }
+
+    fn attend(&mut self, parent: &Parent, is_held: bool, beside: Vec<Step<C>>) -> Result<u8, Failure> {
+        if is_held && parent.child_is_held() {
+            self.steps(beside).inspect_err(|_| parent.kill())?;
+            parent.go();
+        }
+        let ended = parent.wait()?;
+        if ended.failed {
+            self.undo();
+        }
+        Ok(ended.status)
+    }
+}

@@ -1,1 +1,34 @@
-fn main() {}
+//! mkimg: a file system in a file.
+#![cfg_attr(not(test), no_main)]
+
+mod archive;
+mod call;
+mod cli;
+mod content;
+mod facts;
+mod holders;
+mod image;
+mod inode;
+mod list;
+mod mkfs;
+mod pax;
+mod plan;
+mod progress;
+mod script;
+mod size;
+mod sparse;
+mod sys;
+mod tree;
+mod unpack;
+mod writer;
+
+use chain::Mode;
+
+chain::entry!(mkimg);
+
+fn mkimg(tool: &'static str) -> anyhow::Result<u8> {
+    let cli: cli::Cli = chain::parse()?;
+    let mode = Mode::new(cli.narration)?;
+    let facts = facts::Facts::read(&cli, &mode)?;
+    Ok(plan::plan(&cli, facts)?.carry_out(tool, &mode)?)
+}

@@ -1,0 +1,108 @@
+//! Who uses a block device: mounts in any mount namespace, swap, processes that have it open. It only looks.
+
+use chain::quoted;
+use nix::sys::stat::{major, minor};
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The users of `device`, in words; says so where none is found.
+pub fn of(device: &Path) -> String {
+    let mut found = mounts(device);
+    found.extend(swaps(device));
+    if found.is_empty() {
+        found = processes(device);
+    }
+    match found.is_empty() {
+        true => "nobody who can be seen from here holds it".into(),
+        false => found.into_iter().collect::<Vec<String>>().join(", "),
+    }
+}
+
+/// Whether it is mounted, swapped on, or open in another process.
+pub fn any(device: &Path) -> bool {
+    !mounts(device).is_empty() || !swaps(device).is_empty() || !processes(device).is_empty()
+}
+
+/// Where it is mounted, as this process sees it.
+pub fn mount_points(device: &Path) -> Vec<String> {
+    let Some(number) = number_of(device) else { return Vec::new() };
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounted(&text, &number).map(str::to_owned).collect()
+}
+
+fn number_of(device: &Path) -> Option<String> {
+    let number = device.metadata().ok()?.rdev();
+    Some(format!("{}:{}", major(number), minor(number)))
+}
+
+/// The mount points of device `number` in a mountinfo: proc_pid_mountinfo(5), fields 3 and 5.
+fn mounted<'a>(mountinfo: &'a str, number: &'a str) -> impl Iterator<Item = &'a str> {
+    mountinfo.lines().filter_map(move |line| {
+        let mut fields = line.split(' ').skip(2);
+        (fields.next()? == number).then(|| fields.nth(1)).flatten()
+    })
+}
+
+/// One line for each mount point, with a process that sees it where we do not.
+fn mounts(device: &Path) -> BTreeSet<String> {
+    let own: BTreeSet<String> = mount_points(device).iter().map(|at| format!("mounted on {at}")).collect();
+    let Some(number) = number_of(device).filter(|_| own.is_empty()) else { return own };
+    let mut seen = BTreeSet::new();
+    let mut found = BTreeSet::new();
+    for process in numbers_in("/proc") {
+        let namespace = std::fs::read_link(format!("/proc/{process}/ns/mnt"));
+        if !namespace.is_ok_and(|namespace| seen.insert(namespace)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(format!("/proc/{process}/mountinfo")).unwrap_or_default();
+        found.extend(
+            mounted(&text, &number)
+                .map(|at| format!("mounted on {at} of process {process} ({})", name_of(process))),
+        );
+    }
+    found
+}
+
+fn swaps(device: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let is_swap = text.lines().any(|line| line.split_whitespace().next().map(Path::new) == Some(device));
+    is_swap.then(|| "swapped on".to_owned()).into_iter().collect()
+}
+
+fn processes(device: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for process in numbers_in("/proc").filter(|process| *process != std::process::id()) {
+        let directory = format!("/proc/{process}/fd");
+        let has_it =
+            |fd| std::fs::read_link(format!("{directory}/{fd}")).is_ok_and(|target| target == device);
+        if numbers_in(&directory).any(has_it) {
+            found.insert(format!("open in process {process} ({})", name_of(process)));
+        }
+    }
+    found
+}
+
+fn numbers_in(directory: &str) -> impl Iterator<Item = u32> + use<> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn name_of(process: u32) -> String {
+    let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+    let quoted = quoted(name.trim_end());
+    quoted.trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_found_by_the_number_of_the_device() {
+        let text = "22 1 7:0 / / rw - ext4 /dev/loop0 rw\n23 22 7:10 / /b rw - ext4 /dev/loop10 rw\n\
+                    24 22 7:1 /sub /a\\040b rw shared:1 - ext4 /dev/loop1 rw\n";
+        assert_eq!(mounted(text, "7:1").collect::<Vec<_>>(), ["/a\\040b"]);
+        assert_eq!(mounted(text, "7:2").count(), 0);
+    }
+}

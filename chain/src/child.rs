@@ -162,6 +162,9 @@ impl Parent {
                 let mut word = [0];
                 let failed = recv(self.leash.as_raw_fd(), &mut word, MsgFlags::MSG_DONTWAIT) == Ok(1)
                     && word[0] == FAILED;
+                // A signal that came when the program had already ended by itself did not end it.
+                let ended_by_us = status == status_of_signal(Signal::SIGKILL);
+                let sent = sent.filter(|_| ended_by_us);
                 return Ok(Ended { status: sent.map_or(status, status_of_signal), failed });
             }
             let arrived = match sys::wait_signal(&self.waited_for) {

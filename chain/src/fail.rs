@@ -72,9 +72,10 @@ impl Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// An errno as its sentence and its name: `Invalid argument (EINVAL)`.
+/// An errno as its sentence, which is strerror(3)'s, and its name: `Invalid argument (EINVAL)`.
 pub fn in_words(errno: Errno) -> String {
-    format!("{} ({errno:?})", errno.desc())
+    let sentence = std::io::Error::from(errno).to_string();
+    format!("{} ({errno:?})", sentence.split(" (os error").next().unwrap_or_default())
 }
 
 /// Turns whatever `main` got into the failure it carries, or into one of its own text.

@@ -34,7 +34,7 @@ pub use fail::{CANNOT_RUN, Failure, NOT_FOUND, TOOL_FAILED, in_words};
 pub use limits::why_no_namespace;
 pub use loopdev::{Attached, LoopDevice, LoopFlags, attach, attached, detach, devices_on, why_no_loop};
 pub use namespace::Kind;
-pub use narrate::{Made, Mode, Narration, say};
+pub use narrate::{MODE_VARIABLE, Made, Mode, Narration, say};
 pub use plan::{Fork, Plan};
 pub use shell::{Shell, join, quote, quote_all};
 pub use step::{Answer, Call, Refusal, Step};

@@ -25,7 +25,7 @@ pub fn why_no_namespace(kinds: &[Kind], errno: Errno) -> Option<String> {
         Errno::EINVAL => kinds.iter().find(|kind| !is_built_in(**kind)).map(|kind| {
             format!("this kernel was built without {} namespaces: there is no /proc/self/ns/{}", kind.name(), kind.file())
         }),
-        Errno::ENOMEM if kinds.contains(&Kind::Pid) => {
+        Errno::ENOMEM if kinds.contains(&Kind::Pid) || children_go_elsewhere() => {
             Some("the PID namespace is dead: its first process has ended, and it takes no others".into())
         }
         _ => None,
@@ -38,6 +38,12 @@ fn may_administrate() -> bool {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok())
         .is_some_and(|caps| caps >> 21 & 1 == 1)
+}
+
+/// Whether this process has joined a PID namespace that its children will be born in.
+fn children_go_elsewhere() -> bool {
+    let namespace = |file| std::fs::read_link(std::path::Path::new("/proc/self/ns").join(file)).ok();
+    namespace("pid_for_children") != namespace("pid")
 }
 
 fn switched_off(name: &str) -> bool {

@@ -77,6 +77,9 @@ impl Display for Call {
             Call::DenySetgroups => f.write_str("write(\"/proc/self/setgroups\", \"deny\")"),
             Call::WriteMap { file, outside } => write!(f, "write(\"/proc/self/{file}\", \"0 {outside} 1\")"),
             Call::BecomeRoot => f.write_str("setresgid(0, 0, 0)\nsetresuid(0, 0, 0)"),
+            Call::Propagate(Propagation::Unchanged) => {
+                f.write_str("no call: a copy of a mount is in its peer group")
+            }
             Call::Propagate(how) => {
                 write!(f, "mount(NULL, \"/\", NULL, MS_REC|{}, NULL)", propagation(*how).0)
             }
@@ -153,6 +156,7 @@ impl chain::Call for Call {
                     answer.and_then(|()| setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)))?
                 }
             },
+            Call::Propagate(Propagation::Unchanged) => return Ok(Answer::AlreadyThere),
             Call::Propagate(how) => {
                 let flags = propagation(*how).1 | MsFlags::MS_REC;
                 mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)?;

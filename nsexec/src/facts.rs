@@ -58,7 +58,7 @@ impl Facts {
         Ok(Facts {
             uid: nix::unistd::geteuid().as_raw(),
             gid: nix::unistd::getegid().as_raw(),
-            groups: if cli.makes(Kind::Net) { mapped_groups() } else { (0, 0) },
+            groups: if cli.makes(Kind::Net) { mapped_groups(cli) } else { (0, 0) },
             ready,
             wait,
             joins,
@@ -76,7 +76,7 @@ impl Target {
                 "is the variable after it unset? --{name} alone makes a new namespace, --{name}=FILE or --{name}=PID joins one"
             )));
         }
-        let is_pid = value.as_bytes().iter().all(u8::is_ascii_digit);
+        let is_pid = is_pid(value);
         let path = match is_pid {
             true => PathBuf::from(format!("/proc/{}/ns/{}", value.to_string_lossy(), kind.file())),
             false => PathBuf::from(value),
@@ -114,8 +114,19 @@ fn descriptor(option: &str, fd: i32) -> Result<OwnedFd, Failure> {
     })
 }
 
-fn mapped_groups() -> (u32, u32) {
-    first_extent(&std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default())
+/// The groups of the user namespace the network will belong to: ours, or the one that is joined.
+fn mapped_groups(cli: &Cli) -> (u32, u32) {
+    let process = match &cli.user {
+        Some(Some(value)) if is_pid(value) => value.as_os_str(),
+        Some(Some(_)) => return (0, 0),
+        _ => OsStr::new("self"),
+    };
+    let map = PathBuf::from("/proc").join(process).join("gid_map");
+    first_extent(&std::fs::read_to_string(map).unwrap_or_default())
+}
+
+fn is_pid(value: &OsStr) -> bool {
+    value.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
 /// The first extent of a gid_map, as user_namespaces(7) describes it: `inside outside count`.

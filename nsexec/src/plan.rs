@@ -25,7 +25,11 @@ pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
     let made = Made { namespaces, root: cli.map_root_user };
 
     let before = joins(facts.joins, facts.uid);
-    let groups = if cli.map_root_user { (0, 0) } else { facts.groups };
+    // In a new user namespace without a map there is no group to let ping.
+    let groups = match new.contains(&Kind::User) {
+        true => cli.map_root_user.then_some((0, 0)),
+        false => Some(facts.groups),
+    };
     let mut inside = namespace_steps(&cli, &new, &born_into, (facts.uid, facts.gid));
     inside.extend(setup_steps(&cli, &new, groups));
 
@@ -142,15 +146,16 @@ fn namespace_steps(cli: &Cli, new: &[Kind], born_into: &[Kind], (uid, gid): (u32
 }
 
 /// What makes new namespaces fit to live in.
-fn setup_steps(cli: &Cli, new: &[Kind], groups: (u32, u32)) -> Vec<Step<Call>> {
+fn setup_steps(cli: &Cli, new: &[Kind], groups: Option<(u32, u32)>) -> Vec<Step<Call>> {
     let mut steps = Vec::new();
-    if new.contains(&Kind::Mount) && cli.propagation != Propagation::Unchanged {
+    if new.contains(&Kind::Mount) {
         let why = match cli.propagation {
             Propagation::Slave => {
                 "what the host mounts from now on shall appear in here, and not the other way round"
             }
             Propagation::Shared => "what is mounted on one side from now on shall appear on the other",
-            _ => {
+            Propagation::Unchanged => "where the host's mounts are shared, so are these with them",
+            Propagation::Private => {
                 "systemd makes mounts shared: cut that, or what is mounted in here would be mounted on the host"
             }
         };
@@ -163,11 +168,13 @@ fn setup_steps(cli: &Cli, new: &[Kind], groups: (u32, u32)) -> Vec<Step<Call>> {
     }
     if new.contains(&Kind::Net) {
         let sysctl = |why, name, value| Step::new(why, Call::WriteSysctl { name, value }).optional();
-        steps.push(sysctl(
-            "this network is its own affair: let every group in here ping without a raw socket",
-            "net/ipv4/ping_group_range",
-            format!("{} {}", groups.0, groups.1),
-        ));
+        steps.extend(groups.map(|(first, last)| {
+            sysctl(
+                "this network is its own affair: let every group in here ping without a raw socket",
+                "net/ipv4/ping_group_range",
+                format!("{first} {last}"),
+            )
+        }));
         steps.push(sysctl(
             "and let every user in here listen on ports below 1024",
             "net/ipv4/ip_unprivileged_port_start",

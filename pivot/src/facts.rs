@@ -1,12 +1,14 @@
 //! A read-only look at the machine: what shall become the root, and what surrounds this process.
 
+use crate::caps::CapSet;
 use crate::cli::Cli;
 use crate::idmap::IdRange;
 use crate::image;
 use crate::mountfd::Attributes;
+use crate::sys;
 use crate::user::UserSpec;
 use anyhow::Result;
-use chain::{Failure, Kind, Lifeline, Mode, quoted};
+use chain::{Failure, Kind, Lifeline, MODE_VARIABLE, Mode, quoted};
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -58,6 +60,8 @@ pub struct Facts {
     pub own_pid: bool,
     /// setgroups(2) is not forbidden, as it is in a user namespace made without privileges.
     pub may_set_groups: bool,
+    /// What this process can hand on, at most.
+    pub permitted: CapSet,
     /// Group 5, the terminals' on every Linux, is mapped.
     pub has_tty_group: bool,
     /// Looked for only where ids change, which is what cuts it.
@@ -114,12 +118,14 @@ impl Facts {
             own_ipc: owns(Kind::Ipc),
             own_pid: owns(Kind::Pid) || std::process::id() == 1,
             may_set_groups: is_unmapped || (!in_new_userns && !reads("/proc/self/setgroups", "deny")),
+            // In a user namespace that is yet to be made it will have all.
+            permitted: if in_new_userns || userns.is_some() { CapSet::ALL } else { CapSet(sys::permitted()?) },
             has_tty_group: is_unmapped || (!in_new_userns && maps_group_5(&groups)),
             lifeline: if changes_ids { Lifeline::look() } else { None },
             userns,
             user: cli.user.as_deref().map(UserSpec::parse).transpose()?,
             keep,
-            environment: std::env::vars_os().collect(),
+            environment: std::env::vars_os().filter(|(name, _)| name != MODE_VARIABLE).collect(),
             on_terminal: std::io::stderr().is_terminal(),
         })
     }
@@ -264,7 +270,7 @@ impl Extra {
 /// pivot_root(2) answers one EINVAL for all of this, so it is looked for first.
 fn refuse_unmovable_root() -> Result<(), Failure> {
     let why = "pivot_root moves the old root away, so that has to be a mount that can be moved";
-    if crate::sys::is_mount_point(c"/") == Ok(false) {
+    if sys::is_mount_point(c"/") == Ok(false) {
         return Err(Failure::new("/ is not a mount point: this process is in a chroot").why(why).hint(
             "start it outside the chroot, or make the directory a mount point before chroot: mount --bind DIR DIR",
         ));
@@ -313,7 +319,7 @@ fn is_the_machines(kind: Kind, inode: u64) -> bool {
 
 fn is_owned_by_us(kind: Kind) -> bool {
     let open = |file: &str| File::open(format!("/proc/self/ns/{file}"));
-    let owner = open(kind.file()).ok().and_then(|file| crate::sys::owner_of(file.as_fd()).ok());
+    let owner = open(kind.file()).ok().and_then(|file| sys::owner_of(file.as_fd()).ok());
     let owner = owner.and_then(|fd| File::from(fd).metadata().ok()).map(|about| about.ino());
     owner.is_some()
         && owner == open("user").ok().and_then(|file| file.metadata().ok()).map(|about| about.ino())

@@ -14,7 +14,14 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
             Some("mounting takes root: run it as root, or be root in a user namespace: nsexec -r -- pivot …".into())
         }
         Call::UnshareMounts => chain::why_no_namespace(&[chain::Kind::Mount], errno),
-        Call::AttachLoop { image, .. } => why_not_attached(image, errno),
+        Call::MakeUserns(_) => match errno {
+            Errno::EPERM if in_user_namespace() => Some("mapping a range of ids takes root outside of any user namespace: leave out --userns, the root of this one is nobody outside".into()),
+            _ => chain::why_no_namespace(&[chain::Kind::User], errno),
+        },
+        Call::AttachLoop { image, .. } => {
+            let is_image = refusal.call.as_ref().is_none_or(|call| call.contains(&quoted(image)));
+            why_not_attached(image, is_image, errno)
+        }
         Call::MountSource { fs, source, .. } => why_not_mounted(fs.kind, source, errno),
         Call::IdmapMount(_) => Some(match errno {
             Errno::EINVAL => "the file system of the root, or one mounted below it, cannot map ids: put the tree in an image, mkimg --from DIR IMG".into(),
@@ -36,12 +43,19 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
     }
 }
 
-fn why_not_attached(image: &Path, errno: Errno) -> Option<String> {
+/// Whether this process is in another user namespace than the first, which maps every id to itself.
+fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+fn why_not_attached(image: &Path, is_image: bool, errno: Errno) -> Option<String> {
     if errno != Errno::EWOULDBLOCK {
         return match errno {
-            Errno::EACCES | Errno::EPERM if nix::unistd::geteuid().is_root() => why_no_loop(errno)
-                .or_else(|| Some("the image may not be written: --read-only needs no right to".into())),
-            Errno::EROFS => Some("the image lies on a read-only file system: --read-only".into()),
+            Errno::EACCES | Errno::EPERM if in_user_namespace() => Some("the kernel mounts images for root only, not for the root of a user namespace: run it as root, with pivot --userns auto, or give it a directory".into()),
+            Errno::EACCES | Errno::EPERM | Errno::ETXTBSY if is_image => Some("the image may not be written: --read-only needs no right to".into()),
+            Errno::EROFS if is_image => Some("the image lies on a read-only file system: --read-only".into()),
+            _ if is_image => None,
             _ => why_no_loop(errno),
         };
     }

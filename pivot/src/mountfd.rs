@@ -26,6 +26,11 @@ impl Attributes {
         Attributes(self.0 | other.0)
     }
 
+    /// Those that are not in `other`.
+    pub const fn without(self, other: Attributes) -> Attributes {
+        Attributes(self.0 & !other.0)
+    }
+
     fn names(self) -> [(bool, &'static str, &'static str); 4] {
         let has = |attribute: Attributes| self.0 & attribute.0 != 0;
         [

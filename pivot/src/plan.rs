@@ -268,10 +268,10 @@ fn before_the_pivot(facts: &Facts, environment: Vec<(OsString, OsString)>) -> Ve
         "keys of the host's session would be in reach: begin a session without any",
         Privilege::JoinSessionKeyring,
     ));
-    steps.push(step(
-        "a core dump is written by the host, outside of all this: write none",
-        Privilege::LimitCore,
-    ));
+    steps.push(
+        step("a core dump is written by the host, outside of all this: write none", Privilege::LimitCore)
+            .optional(),
+    );
     steps.push(step("files are made with the usual mode, whatever the caller's was", Privilege::SetUmask));
     steps
 }
@@ -321,20 +321,20 @@ fn privilege_steps(cli: &Cli, facts: Facts, kept: CapSet) -> Vec<Step<Call>> {
     steps
 }
 
-/// Root keeps the default, anybody else none; then what was added and dropped.
+/// Root keeps the default, anybody else none; with what was added, without what was dropped. ALL is less than one by its
+/// name: the rest can still be added to none, or dropped from all that there are.
 fn kept_capabilities(cli: &Cli, facts: &Facts) -> Result<CapSet> {
-    let union = |names: &[String]| {
-        names
-            .iter()
-            .try_fold(CapSet::NONE, |set, name| CapSet::parse(name).map(|capability| set.with(capability)))
-    };
+    let sets = |names: &[String]| names.iter().map(|name| CapSet::parse(name)).collect::<Result<Vec<_>>>();
+    let union = |sets: &[CapSet]| sets.iter().fold(CapSet::NONE, |set, other| set.with(*other));
+    let (added, dropped) = (sets(&cli.cap_add)?, sets(&cli.cap_drop)?);
+    let by_name: Vec<CapSet> = dropped.iter().copied().filter(|set| *set != CapSet::ALL).collect();
     let is_root = facts.user.as_ref().is_none_or(|user| user.user == crate::user::Who::Number(0));
-    let base = match (cli.privileged, is_root) {
-        (true, _) => CapSet::ALL,
-        (false, true) => CapSet::default_of_root(),
-        (false, false) => CapSet::NONE,
+    let base = match is_root && !dropped.contains(&CapSet::ALL) {
+        true => CapSet::default_of_root(),
+        false => CapSet::NONE,
     };
-    Ok(base.without(union(&cli.cap_drop)?).with(union(&cli.cap_add)?))
+    let all = if added.contains(&CapSet::ALL) { facts.permitted } else { union(&added) };
+    Ok(base.with(all).without(union(&by_name)))
 }
 
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

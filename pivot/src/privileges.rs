@@ -130,7 +130,12 @@ impl Privilege {
             }
             Privilege::ResetSignals => Shell::Implied,
             Privilege::LimitCore => {
-                Shell::Line(format!("prlimit --pid $$ --core={CORE_LIMIT}:{CORE_LIMIT}").into())
+                Shell::Line(
+                    format!(
+                        "[ \"$(ulimit -H -c)\" = 0 ] || prlimit --pid $$ --core={CORE_LIMIT}:{CORE_LIMIT}"
+                    )
+                    .into(),
+                )
             }
             Privilege::SetUmask => Shell::line(["umask", "022"]),
             Privilege::DropBounding(kept) => {
@@ -178,7 +183,11 @@ impl Privilege {
                 Err(Errno::ENOSYS) => return Ok(Answer::AlreadyThere),
                 answer => return Ok(Answer::Made(answer?.to_string())),
             },
-            Privilege::LimitCore => setrlimit(Resource::RLIMIT_CORE, CORE_LIMIT, CORE_LIMIT)?,
+            Privilege::LimitCore => match setrlimit(Resource::RLIMIT_CORE, CORE_LIMIT, CORE_LIMIT) {
+                // A hard limit of 0, as login sessions often have, cannot be raised, and writes no file either.
+                Err(Errno::EPERM) if !dumps_are_piped() => return Ok(Answer::AlreadyThere),
+                answer => answer?,
+            },
             Privilege::SetUmask => drop(umask(Mode::from_bits_truncate(0o022))),
             Privilege::JoinUserns(_) => {
                 let namespace = state.userns.as_ref().ok_or(Errno::EBADF)?;
@@ -233,12 +242,23 @@ impl Privilege {
                 Privilege::SetIds { .. } | Privilege::DropBounding(_) | Privilege::ClearGroups,
                 Some(Errno::EPERM),
             ) => Some("that takes capabilities this process has not: run it as root".into()),
+            (Privilege::SetCapabilities { .. }, Some(Errno::EPERM)) => {
+                Some("what this process has not itself it cannot hand on: see CapPrm in /proc/self/status, and --cap-drop".into())
+            }
+            (Privilege::LimitCore, Some(Errno::EPERM)) => {
+                Some("the hard limit is 0, with which dumps still go to the program in core_pattern: start it with ulimit -c 1".into())
+            }
             (Privilege::RenewLifeline(_), Some(Errno::ESRCH)) => {
                 Some("the process that waited for this one has died".into())
             }
             _ => None,
         }
     }
+}
+
+/// Whether core dumps go to a program of the host: core(5).
+fn dumps_are_piped() -> bool {
+    std::fs::read("/proc/sys/kernel/core_pattern").map_or(true, |pattern| pattern.starts_with(b"|"))
 }
 
 /// The kernel may know more capabilities than we have names for; it answers EINVAL at the first that does not exist.

@@ -4,7 +4,7 @@
 use crate::call::{At, Call, Names};
 use crate::facts::Source;
 use crate::inside;
-use crate::mountfd::FileSystem;
+use crate::mountfd::{Attributes, FileSystem};
 use crate::privileges::capsh;
 use chain::{Shell, join};
 use std::ffi::{OsStr, OsString};
@@ -36,7 +36,7 @@ pub fn of(call: &Call) -> Shell {
         Call::MountNew { fs, at } => new_mount(fs, at),
         Call::HideFiles(names) => each(names, "-e", "mount --bind /dev/null \"$name\""),
         Call::HideDirectories(names) => {
-            each(names, "-d", "mount -t tmpfs -o ro,nosuid,nodev,noexec,mode=0555 tmpfs \"$name\"")
+            each(names, "-d", "mount -t tmpfs -o nosuid,nodev,noexec,size=0,mode=0555 tmpfs \"$name\" && mount -o remount,bind,ro,nosuid,nodev,noexec \"$name\"")
         }
         Call::MakeReadOnly(names) => each(
             names,
@@ -87,34 +87,46 @@ fn touch(at: &Path) -> OsString {
 }
 
 fn mount_source(fs: &FileSystem, source: &Source, at: &At, parking: &str) -> Shell {
-    let options = match source {
-        Source::Image { .. } => format!("loop,{}", fs.mount_options()),
-        _ => fs.mount_options(),
-    };
-    let from = match source {
-        Source::Image { path, .. } | Source::Device { path, .. } => path.as_os_str(),
-        _ => OsStr::new("tmpfs"),
-    };
-    let options = options.trim_end_matches(',');
-    let mount = |place: &OsStr| match options {
-        "" => words(&["mount", "-t", fs.kind], [from, place]),
-        options => words(&["mount", "-t", fs.kind, "-o", options], [from, place]),
+    let (from, is_image) = match source {
+        Source::Image { path, .. } => (path.as_os_str(), true),
+        Source::Device { path, .. } => (path.as_os_str(), false),
+        _ => (OsStr::new("tmpfs"), false),
     };
     match at {
-        At::Root => lines([mount(OsStr::new(parking)), words(&["cd"], [parking])]),
-        At::Below(path) => lines([words(&["mkdir", "-p"], [below(path)]), mount(&below(path))]),
+        At::Root => {
+            lines(mount(fs, from, is_image, parking.as_ref()).into_iter().chain([words(&["cd"], [parking])]))
+        }
+        At::Below(path) => {
+            let place = below(path);
+            lines([words(&["mkdir", "-p"], [&place])].into_iter().chain(mount(fs, from, is_image, &place)))
+        }
     }
 }
 
 fn new_mount(fs: &FileSystem, at: &str) -> Shell {
     let place = below(Path::new(at));
-    let mount = join(
-        ["mount", "-t", fs.kind, "-o", &fs.mount_options(), fs.kind]
-            .map(OsStr::new)
-            .into_iter()
-            .chain([place.as_os_str()]),
-    );
-    lines([words(&["mkdir", "-p"], [&place]), mount])
+    let made = words(&["mkdir", "-p"], [&place]);
+    lines([made].into_iter().chain(mount(fs, OsStr::new(fs.kind), false, &place)))
+}
+
+/// mount(8) makes a file system read-only for everybody who mounts it; where only this mount shall be, it takes a second
+/// command.
+fn mount(fs: &FileSystem, from: &OsStr, is_image: bool, place: &OsStr) -> Vec<OsString> {
+    let is_read_only = fs.attributes.and(Attributes::READ_ONLY) == fs.attributes;
+    let alone = is_read_only && !fs.options.contains(&("ro", None));
+    let first = FileSystem { attributes: fs.attributes.without(Attributes::READ_ONLY), ..fs.clone() };
+    let mut options = first.mount_options();
+    if is_image {
+        options = format!("loop,{options}");
+    }
+    let line = match options.trim_end_matches(',') {
+        "" => words(&["mount", "-t", fs.kind], [from, place]),
+        options => words(&["mount", "-t", fs.kind, "-o", options], [from, place]),
+    };
+    if !alone {
+        return vec![line];
+    }
+    vec![line, words(&["mount", "-o", &format!("remount,bind,{}", fs.attributes.options())], [place])]
 }
 
 fn each(Names { base, names }: &Names, test: &str, command: &str) -> Shell {

@@ -89,6 +89,17 @@ pub fn capset(permitted: u64, inheritable: u64) -> Result<(), Errno> {
     Errno::result(done).map(drop)
 }
 
+/// capget(2) of this process: its permitted set.
+pub fn permitted() -> Result<u64, Errno> {
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let mut data = [0u32; 6];
+    // SAFETY: header and data have the layout of version 3, which fills two data structs of three words each.
+    let done =
+        unsafe { libc::syscall(libc::SYS_capget, std::ptr::from_ref(&header), data.as_mut_ptr()) };
+    Errno::result(done)?;
+    Ok(u64::from(data[4]) << 32 | u64::from(data[1]))
+}
+
 /// prctl(2) with numbers only.
 pub fn prctl(option: i32, first: u64, second: u64) -> Result<i32, Errno> {
     // SAFETY: the callers' options (PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_SET_KEEPCAPS) take numbers.

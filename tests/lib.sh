@@ -8,7 +8,7 @@
 
 : "${top:?names the repository}"
 BOXUTILS_BIN=${BOXUTILS_BIN:-$top/target/x86_64-unknown-linux-gnu/release}
-export BOXUTILS_BIN
+export top BOXUTILS_BIN
 
 # Prints the namespaces a process is in, one word each: its own, or those of PID.
 namespaces() {

@@ -26,6 +26,10 @@ setup_world_file() {
 	for tool in mkimg cgset vethup pivot; do
 		[ ! -x "$BOXUTILS_BIN/$tool" ] || cp "$BOXUTILS_BIN/$tool" "$BATS_FILE_TMPDIR/bin/"
 	done
+	# A sleep that is nobody else's, and a list of the namespaces it runs in.
+	cp "$(command -v sleep)" "$BATS_FILE_TMPDIR/bin/sleeper"
+	printf '#!/bin/sh\ntop=%s\n. "$top/tests/lib.sh"\nnamespaces\n' "$top" >"$BATS_FILE_TMPDIR/bin/show-namespaces"
+	chmod 755 "$BATS_FILE_TMPDIR/bin/show-namespaces"
 }
 
 # The first line of each file's setup: makes sure that this is a world, and goes to a directory of the test's own.
@@ -114,18 +118,18 @@ finish() {
 	wait "${1:-$started}" || status=$?
 }
 
-# Starts `nsexec OPTION... sleep 1000`: `started` is nsexec, `slept` the sleep.
-start_sleep() {
-	start nsexec "$@" sleep 1000
+# Starts `nsexec OPTION... sleeper 1000`: `started` is nsexec, `slept` the sleeper.
+start_sleeper() {
+	start nsexec "$@" sleeper 1000
 	until_true has_child "$started"
 	slept=$(child "$started")
-	until_true runs_program "$slept" sleep
+	until_true runs_program "$slept" sleeper
 }
 
 # Runs a shell command on a terminal of its own; keystrokes are what is written to the descriptor `keys`.
 start_on_terminal() {
 	mkfifo keys
-	script -qec "$1" screen <keys >/dev/null 2>&1 3>&- &
+	env --default-signal=INT,QUIT script -qec "$1" screen <keys >/dev/null 2>&1 3>&- &
 	terminal=$!
 	exec {keys}>keys
 }
@@ -154,7 +158,11 @@ nothing_left() {
 	left=$(loops_on "$BATS_RUN_TMPDIR")
 	[ -z "$left" ] || fail "left: loop devices: $left" || return
 	left=$(mounts_below "$BATS_RUN_TMPDIR")
-	[ -z "$left" ] || fail "left: mounts: $left" || return
+	[ -z "$left" ] || {
+		# shellcheck disable=SC2086 # a list of paths without blanks
+		umount --lazy $left
+		fail "left: mounts: $left"
+	}
 }
 
 # Prints who was not here when the test began: not this shell, nor one of its subshells, nor a zombie.

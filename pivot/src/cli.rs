@@ -51,10 +51,22 @@ pub struct Cli {
     #[arg(long, help_heading = "Privileges")]
     pub privileged: bool,
     /// Keep this capability as well; ALL keeps every one
-    #[arg(long, value_name = "CAP", value_delimiter = ',', help_heading = "Privileges", conflicts_with = "privileged")]
+    #[arg(
+        long,
+        value_name = "CAP",
+        value_delimiter = ',',
+        help_heading = "Privileges",
+        conflicts_with = "privileged"
+    )]
     pub cap_add: Vec<String>,
     /// Drop this capability as well; ALL drops every one
-    #[arg(long, value_name = "CAP", value_delimiter = ',', help_heading = "Privileges", conflicts_with = "privileged")]
+    #[arg(
+        long,
+        value_name = "CAP",
+        value_delimiter = ',',
+        help_heading = "Privileges",
+        conflicts_with = "privileged"
+    )]
     pub cap_drop: Vec<String>,
 
     #[command(flatten)]

@@ -77,6 +77,7 @@ pub struct Facts {
 }
 
 const WHY_ROOT: &str = "look at what shall become the root";
+const WHY_EXTRA: &str = "look at what shall be mounted";
 
 impl Facts {
     /// Looks; changes nothing.
@@ -93,7 +94,7 @@ impl Facts {
         let path = Path::new(cli.words.first().map_or(OsStr::new(""), OsString::as_os_str));
         let root = Source::look(path, WHY_ROOT)?;
         if let Source::File(path) = &root {
-            return Err(no_file_system(path).into());
+            return Err(no_file_system(path, "ROOT is a directory, or holds").why(WHY_ROOT).into());
         }
         refuse_unmovable_root()?;
         let mut extras = Vec::new();
@@ -119,7 +120,11 @@ impl Facts {
             own_pid: owns(Kind::Pid) || std::process::id() == 1,
             may_set_groups: is_unmapped || (!in_new_userns && !reads("/proc/self/setgroups", "deny")),
             // In a user namespace that is yet to be made it will have all.
-            permitted: if in_new_userns || userns.is_some() { CapSet::ALL } else { CapSet(sys::permitted()?) },
+            permitted: if in_new_userns || userns.is_some() {
+                CapSet::ALL
+            } else {
+                CapSet(sys::permitted()?)
+            },
             has_tty_group: is_unmapped || (!in_new_userns && maps_group_5(&groups)),
             lifeline: if changes_ids { Lifeline::look() } else { None },
             userns,
@@ -178,16 +183,14 @@ fn refused(call: String, error: &std::io::Error) -> Failure {
 }
 
 /// A file that is no image: what it is instead.
-fn no_file_system(path: &Path) -> Failure {
+fn no_file_system(path: &Path, wanted: &str) -> Failure {
     let what = match std::fs::metadata(path) {
         Ok(about) if about.is_file() && about.len() == 0 => "the file is empty",
         Ok(about) if about.is_file() || about.file_type().is_block_device() => "no file system in it",
         _ => "neither a directory, nor a file, nor a block device",
     };
-    Failure::new(format!("{}: {what}", quoted(path))).why(WHY_ROOT).hint(format!(
-        "ROOT is a directory, or holds one of {}: mkimg --from DIR IMG makes an image",
-        image::known()
-    ))
+    Failure::new(format!("{}: {what}", quoted(path)))
+        .hint(format!("{wanted} one of {}: mkimg --from DIR IMG makes an image", image::known()))
 }
 
 fn descriptor(fd: i32) -> Result<OwnedFd, Failure> {
@@ -224,12 +227,14 @@ impl Extra {
             None => Source::Memory(Vec::new()),
             Some(path) if path.is_empty() => return Err(usage("the source is empty").into()),
             // Absolute, for it is taken when this process stands in the new root already.
-            Some(path) => Source::look(&std::path::absolute(path)?, "look at what shall be mounted")?,
+            Some(path) => Source::look(&std::path::absolute(path)?, WHY_EXTRA)?,
         };
         let source = match (option, source) {
             ("--bind", Source::Image { path, .. } | Source::Device { path, .. }) => Source::File(path),
             ("--image", Source::Directory(_)) => return Err(usage("a directory: --bind shows one").into()),
-            ("--image", Source::File(path)) => return Err(no_file_system(&path).into()),
+            ("--image", Source::File(path)) => {
+                return Err(no_file_system(&path, "--image takes").why(WHY_EXTRA).into());
+            }
             (_, source) => source,
         };
         let mut extra = Extra {

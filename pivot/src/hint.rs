@@ -98,6 +98,7 @@ fn why_no_place(at: &Path, errno: Errno) -> Option<String> {
     let at = quoted(at);
     match errno {
         Errno::ELOOP => Some(format!("{at} of the new root is a symbolic link: one could lead the mount anywhere, so it must be a directory")),
+        Errno::EEXIST => Some(format!("{at} of the new root leads through a symbolic link to what is not in it")),
         Errno::ENOTDIR => Some(format!("{at} of the new root is not a directory")),
         Errno::EROFS => Some(format!("{at} is missing and the root is read-only: make the directory in it first")),
         Errno::EACCES => Some(format!("{at} is missing and this user may not make it: make the directory in ROOT first")),

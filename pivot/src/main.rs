@@ -13,6 +13,7 @@ mod mask;
 mod mountfd;
 mod plan;
 mod privileges;
+mod program;
 mod shell;
 mod sys;
 mod user;

@@ -129,14 +129,10 @@ impl Privilege {
                 Shell::Through(words)
             }
             Privilege::ResetSignals => Shell::Implied,
-            Privilege::LimitCore => {
-                Shell::Line(
-                    format!(
-                        "[ \"$(ulimit -H -c)\" = 0 ] || prlimit --pid $$ --core={CORE_LIMIT}:{CORE_LIMIT}"
-                    )
+            Privilege::LimitCore => Shell::Line(
+                format!("[ \"$(ulimit -H -c)\" = 0 ] || prlimit --pid $$ --core={CORE_LIMIT}:{CORE_LIMIT}")
                     .into(),
-                )
-            }
+            ),
             Privilege::SetUmask => Shell::line(["umask", "022"]),
             Privilege::DropBounding(kept) => {
                 capsh([format!("--drop={}", CapSet::ALL.without(*kept).names())])

@@ -35,9 +35,11 @@ pub fn of(call: &Call) -> Shell {
         }
         Call::MountNew { fs, at } => new_mount(fs, at),
         Call::HideFiles(names) => each(names, "-e", "mount --bind /dev/null \"$name\""),
-        Call::HideDirectories(names) => {
-            each(names, "-d", "mount -t tmpfs -o nosuid,nodev,noexec,size=0,mode=0555 tmpfs \"$name\" && mount -o remount,bind,ro,nosuid,nodev,noexec \"$name\"")
-        }
+        Call::HideDirectories(names) => each(
+            names,
+            "-d",
+            "mount -t tmpfs -o nosuid,nodev,noexec,size=0,mode=0555 tmpfs \"$name\" && mount -o remount,bind,ro,nosuid,nodev,noexec \"$name\"",
+        ),
         Call::MakeReadOnly(names) => each(
             names,
             "-e",

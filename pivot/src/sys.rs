@@ -94,8 +94,7 @@ pub fn permitted() -> Result<u64, Errno> {
     let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
     let mut data = [0u32; 6];
     // SAFETY: header and data have the layout of version 3, which fills two data structs of three words each.
-    let done =
-        unsafe { libc::syscall(libc::SYS_capget, std::ptr::from_ref(&header), data.as_mut_ptr()) };
+    let done = unsafe { libc::syscall(libc::SYS_capget, std::ptr::from_ref(&header), data.as_mut_ptr()) };
     Errno::result(done)?;
     Ok(u64::from(data[4]) << 32 | u64::from(data[1]))
 }

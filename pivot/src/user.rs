@@ -96,8 +96,7 @@ impl UserSpec {
             None => gid,
             Some(Who::Number(gid)) => *gid,
             Some(Who::Name(name)) => line_of(&read(root, "etc/group")?, 0, name)
-                .and_then(|fields| String::from_utf8_lossy(fields.get(2)?).parse().ok())
-                .filter(|gid| *gid != u32::MAX)
+                .and_then(|fields| id_in(fields.get(2)?))
                 .ok_or_else(|| absent(name, "/etc/group"))?,
         };
         Ok(Account { uid, gid, home })
@@ -109,9 +108,15 @@ fn absent(name: &str, file: &str) -> Refusal {
 }
 
 fn account_in(fields: &[Vec<u8>]) -> Option<(u32, u32, OsString)> {
-    let number =
-        |at: usize| String::from_utf8_lossy(fields.get(at)?).parse().ok().filter(|id| *id != u32::MAX);
-    Some((number(2)?, number(3)?, OsString::from_vec(fields.get(5)?.clone())))
+    Some((id_in(fields.get(2)?)?, id_in(fields.get(3)?)?, OsString::from_vec(fields.get(5)?.clone())))
+}
+
+/// An id as a file has it: digits and nothing else, not even a plus sign; not -1, which the kernel takes for none.
+fn id_in(field: &[u8]) -> Option<u32> {
+    match Who::parse(std::str::from_utf8(field).ok()?)? {
+        Who::Number(id) => Some(id),
+        Who::Name(_) => None,
+    }
 }
 
 /// The fields of the first line whose field number `at` is `value`.

@@ -10,17 +10,17 @@
 BOXUTILS_BIN=${BOXUTILS_BIN:-$top/target/x86_64-unknown-linux-gnu/release}
 export top BOXUTILS_BIN
 
-# Prints the namespaces a process is in, one word each: its own, or those of PID.
-namespaces() {
+# Prints the namespaces that process PID is in, one word each.
+namespaces_of() {
 	for kind in mnt uts ipc net pid user cgroup time; do
-		readlink "/proc/${1:-self}/ns/$kind"
+		readlink "/proc/$1/ns/$kind"
 	done
 }
 
 # Runs a command in a world of its own: mounts, network, names, queues and processes in which nothing it does reaches
 # the machine. What still runs when it ends is killed. BOXUTILS_OUTSIDE tells it the namespaces it must not be in.
 in_world() {
-	BOXUTILS_OUTSIDE=$(namespaces) unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc sh -euc '
+	BOXUTILS_OUTSIDE=$(namespaces_of self) unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc sh -euc '
 		hostname world
 		ip link set lo up
 		echo 0 >/proc/sys/net/ipv4/ip_forward

@@ -31,6 +31,11 @@ pub fn obstacle(path: &Path) -> Option<Cause> {
     if nix::unistd::faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::X_OK, nix::fcntl::AtFlags::AT_EACCESS)
         .is_err()
     {
+        let is_noexec = nix::sys::statvfs::statvfs(path)
+            .is_ok_and(|about| about.flags().contains(nix::sys::statvfs::FsFlags::ST_NOEXEC));
+        if is_noexec {
+            return cause(Errno::EACCES, "it lies on a file system that is mounted noexec");
+        }
         return cause(Errno::EACCES, format!("it may not be executed: chmod +x {}", path.display()));
     }
     let mut file = File::open(path).ok()?;

@@ -88,7 +88,9 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
         let lines: Vec<&str> = first
             .lines()
             .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with("tip:"))
+            .filter(|line| {
+                !(line.is_empty() || line.starts_with("tip:") || line.starts_with("For more information"))
+            })
             .collect();
         let what = lines.join(" ");
         let name = Cli::command().get_name().to_owned();

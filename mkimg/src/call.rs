@@ -193,10 +193,7 @@ impl chain::Call for Call {
             (Call::Link { to } | Call::Rename { to, .. }, Errno::EEXIST) => {
                 Some(format!("{} has appeared meanwhile: --force replaces it", quoted(to)))
             }
-            (Call::OpenImage { image }, Errno::EWOULDBLOCK) => Some(format!(
-                "another process or a loop device holds it: mkimg --list, or fuser -v {}",
-                image.display()
-            )),
+            (Call::OpenImage { image }, Errno::EWOULDBLOCK) => Some(crate::holders::of_lock(image)),
             (Call::OpenImage { .. }, Errno::ENOENT) => Some("--size makes one, and --from fills it".into()),
             (Call::CopyTree { .. }, Errno::ENOENT | Errno::ESTALE) => {
                 Some("the tree changed while it was copied: copy it when nobody writes to it".into())

@@ -2,8 +2,9 @@
 
 use crate::cli::{Action, Cli};
 use crate::content::{Content, Source};
+use crate::holders::devices_showing;
 use crate::tree::{Identity, identity};
-use chain::{Attached, Failure, Mode, attached, devices_on, quoted};
+use chain::{Attached, Failure, Mode, attached, quoted};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode as Permissions, SFlag, lstat, stat};
@@ -72,7 +73,7 @@ impl Facts {
         let blocks = if self.is_root { room.blocks_free() } else { room.blocks_available() };
         self.free = blocks.saturating_mul(room.fragment_size());
         self.existing = existing(image)?;
-        self.devices = devices_on(image);
+        self.devices = devices_showing(image);
         // A dry run must not even make a file without a name.
         self.is_nameless = matches!(mode, Mode::DryRun(_)) || takes_nameless_files(directory);
         self.mkfs = find("mkfs.ext4");
@@ -158,7 +159,7 @@ fn devices_of(image: &Path) -> Vec<Attached> {
     let is_device =
         stat(image).is_ok_and(|about| about.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFBLK.bits());
     if !is_device {
-        return devices_on(image);
+        return devices_showing(image);
     }
     let Ok(device) = image.canonicalize() else { return Vec::new() };
     attached().into_iter().filter(|attached| attached.device == device).collect()

@@ -1,6 +1,6 @@
 //! Who uses a block device: mounts in any mount namespace, swap, processes that have it open. It only looks.
 
-use chain::quoted;
+use chain::{Attached, attached, quoted};
 use nix::sys::stat::{major, minor};
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -29,6 +29,39 @@ pub fn mount_points(device: &Path) -> Vec<String> {
     let Some(number) = number_of(device) else { return Vec::new() };
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     mounted(&text, &number).map(str::to_owned).collect()
+}
+
+/// The loop devices that show the file `image`, under whatever name.
+pub fn devices_showing(image: &Path) -> Vec<Attached> {
+    let file_of = |path: &Path| path.metadata().ok().map(|about| (about.dev(), about.ino()));
+    let Some(file) = file_of(image) else { return Vec::new() };
+    let mut devices = attached();
+    devices.retain(|device| file_of(&device.backing_file) == Some(file));
+    devices
+}
+
+/// Who has the lock of flock(2) on `image`: a loop device, or the processes that /proc/locks names.
+pub fn of_lock(image: &Path) -> String {
+    if let Some(device) = devices_showing(image).first() {
+        return format!("{0} shows it: mkimg --detach {0}", device.device.display());
+    }
+    let inode = image.metadata().map(|about| about.ino()).unwrap_or(0);
+    let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let holders: Vec<String> =
+        lockers(&text, inode).map(|process| format!("process {process} ({})", name_of(process))).collect();
+    match holders.is_empty() {
+        true => "somebody who cannot be seen from here holds it".into(),
+        false => format!("{} holds it", holders.join(", ")),
+    }
+}
+
+/// The processes with a flock(2) on an inode: `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE ...` of proc_locks(5).
+fn lockers(locks: &str, inode: u64) -> impl Iterator<Item = u32> {
+    locks.lines().filter_map(move |line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let place = words.get(5)?.rsplit(':').next()?;
+        (words[1] == "FLOCK" && place.parse() == Ok(inode)).then(|| words[4].parse().ok()).flatten()
+    })
 }
 
 fn number_of(device: &Path) -> Option<String> {
@@ -104,5 +137,12 @@ mod tests {
                     24 22 7:1 /sub /a\\040b rw shared:1 - ext4 /dev/loop1 rw\n";
         assert_eq!(mounted(text, "7:1").collect::<Vec<_>>(), ["/a\\040b"]);
         assert_eq!(mounted(text, "7:2").count(), 0);
+    }
+    #[test]
+    fn a_lock_is_found_by_its_inode() {
+        let text = "1: POSIX  ADVISORY  WRITE 40 fe:00:7 0 EOF\n2: FLOCK  ADVISORY  WRITE 41 fe:00:7 0 EOF\n\
+                    2: -> FLOCK  ADVISORY  WRITE 42 fe:00:7 0 EOF\n3: FLOCK  ADVISORY  READ 43 fe:00:8 0 EOF\n";
+        assert_eq!(lockers(text, 7).collect::<Vec<_>>(), [41]);
+        assert_eq!(lockers(text, 9).count(), 0);
     }
 }

@@ -220,13 +220,18 @@ impl State {
 
     /// Opens an image to attach it, and locks it: flock(2) stays with the loop device.
     pub fn open_image(&mut self, image: &Path) -> Outcome {
-        let file =
-            File::from(open(image, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())?);
+        let at = |call: String| move |errno| Refusal::at(call, errno);
+        // O_NONBLOCK: a fifo must be refused, not waited for.
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let file = File::from(
+            open(image, flags, Mode::empty()).map_err(at(format!("open({}, O_RDWR)", quoted(image))))?,
+        );
         if !file.metadata()?.is_file() {
-            return Err(Refusal::said("not a regular file"));
+            let mut refusal = Refusal::said("it is no regular file");
+            refusal.call = Some(quoted(image));
+            return Err(refusal);
         }
-        let number = file.as_raw_fd();
-        lock(&file).map_err(|errno| Refusal::at(format!("flock({number}, LOCK_EX|LOCK_NB)"), errno))?;
+        lock(&file).map_err(at(format!("flock({}, LOCK_EX|LOCK_NB)", quoted(image))))?;
         self.image = Some(file);
         Ok(Answer::Made("image".into()))
     }

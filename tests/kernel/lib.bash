@@ -1,15 +1,17 @@
 # What the kernel tests share: the world they run in, waiting, terminals, and the proof that nothing is left.
-# shellcheck shell=bash
 #
 # bats has no way to enter a namespace itself, so each file is run inside tests/lib.sh's in_world; tests/run does that:
 #
 #     tests/run kernel                  every file
 #     tests/run kernel nsexec -f NAME   one file, and of it what matches NAME
 
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # some are for the test files to use
+
 bats_require_minimum_version 1.5.0
 
 top=$(cd "$BATS_TEST_DIRNAME/../.." && pwd -P)
-# shellcheck source=tests/lib.sh
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$top/tests/lib.sh"
 
 # Every test's time, in seconds, for what must happen soon; an emulated CPU is slow.
@@ -28,7 +30,12 @@ setup_world_file() {
 	done
 	# A sleep that is nobody else's, and a list of the namespaces it runs in.
 	cp "$(command -v sleep)" "$BATS_FILE_TMPDIR/bin/sleeper"
-	printf '#!/bin/sh\ntop=%s\n. "$top/tests/lib.sh"\nnamespaces\n' "$top" >"$BATS_FILE_TMPDIR/bin/show-namespaces"
+	cat >"$BATS_FILE_TMPDIR/bin/show-namespaces" <<-END
+		#!/bin/sh
+		top=$top
+		. $top/tests/lib.sh
+		namespaces_of self
+	END
 	chmod 755 "$BATS_FILE_TMPDIR/bin/show-namespaces"
 }
 
@@ -37,7 +44,7 @@ setup_world() {
 	local namespace
 	for namespace in ${BOXUTILS_OUTSIDE:?these tests change the machine outside a world: run them by tests/run kernel}; do
 		case $namespace in
-		mnt:* | net:* | uts:* | pid:*) [[ $(namespaces) != *"$namespace"* ]] || fail "$namespace is the machine's own" ;;
+		mnt:* | net:* | uts:* | pid:*) [[ $(namespaces_of self) != *"$namespace"* ]] || fail "$namespace is the machine's own" ;;
 		esac
 	done
 	BIN=$BATS_FILE_TMPDIR/bin
@@ -112,6 +119,15 @@ start() {
 	started=$!
 }
 
+# Runs a command without the descriptors of bats, which must not reach it or cannot be told from leaks.
+without_descriptors() (
+	for fd in /proc/self/fd/*; do
+		fd=${fd##*/}
+		[ "$fd" -le 2 ] || eval "exec $fd>&-"
+	done
+	exec "$@"
+)
+
 # Waits for a background command; its exit status is in `status`.
 finish() {
 	status=0
@@ -155,8 +171,7 @@ nothing_left() {
 		done
 		return 1
 	}
-	left=$(loops_on "$BATS_RUN_TMPDIR")
-	[ -z "$left" ] || fail "left: loop devices: $left" || return
+	until_true no_loop_left || fail "left: loop devices: $(loops_on "$BATS_RUN_TMPDIR")" || return
 	left=$(mounts_below "$BATS_RUN_TMPDIR")
 	[ -z "$left" ] || {
 		# shellcheck disable=SC2086 # a list of paths without blanks
@@ -187,6 +202,10 @@ parent() {
 # Prints the loop devices whose file is below a directory.
 loops_on() {
 	grep -Hs "^$1/" /sys/block/loop*/loop/backing_file | sed 's|/sys/block/\(loop[0-9]*\)/[^:]*:|\1 |'
+}
+
+no_loop_left() {
+	[ -z "$(loops_on "$BATS_RUN_TMPDIR")" ]
 }
 
 mounts_below() {

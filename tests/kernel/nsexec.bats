@@ -1,6 +1,10 @@
 #!/usr/bin/env bats
 # nsexec on the kernel it is for: every line of its manual with its negative twin. Run by: tests/run kernel nsexec
 
+# Options are lists of words, commands in single quotes are for other shells, lib.bash sets variables, and every test is
+# a subshell:
+# shellcheck disable=SC2016,SC2026,SC2030,SC2031,SC2046,SC2086,SC2094,SC2119,SC2154
+
 load lib.bash
 
 setup_file() {
@@ -80,13 +84,11 @@ fails_with() {
 }
 
 @test "without an option nothing is new, and no process is added" {
-	# shellcheck disable=SC2016
 	run sh -c 'echo $$; exec nsexec --uts -- sh -c "echo \$\$"'
 	[ "${lines[0]}" = "${lines[1]}" ]
-	# shellcheck disable=SC2016
 	run sh -c 'echo $$; exec nsexec --pid -- sh -c "readlink /proc/self"'
 	[ "${lines[0]}" != "${lines[1]}" ]
-	[ "$(nsexec -- show-namespaces)" = "$(namespaces)" ]
+	[ "$(nsexec -- show-namespaces)" = "$(namespaces_of self)" ]
 }
 
 @test "a bare --net makes one and leaves the next word alone" {
@@ -292,14 +294,13 @@ nsexec: hint: a host name has at most 64 bytes, this one 65" nsexec --pid --uts 
 }
 
 @test "a user namespace of somebody else is joined by root, as root of it" {
-	# shellcheck disable=SC2031
 	chmod 777 .
 	start setpriv --reuid=65534 --regid=65534 --clear-groups unshare --map-root-user --net sh -c 'touch held; exec sleeper 1000'
 	until_true exists held
 	held=$started
 	run nsexec --user="$held" --net="$held" -- sh -c 'id -u; id -g; cat /proc/self/uid_map; readlink /proc/self/ns/user /proc/self/ns/net'
 	[ "${lines[0]} ${lines[1]}" = "0 0" ]
-	[ "$(echo ${lines[2]})" = "0 65534 1" ]
+	[ "$(xargs <<<"${lines[2]}")" = "0 65534 1" ]
 	[ "${lines[3]}" = "$(namespace user "$held")" ]
 	[ "${lines[4]}" = "$(namespace net "$held")" ]
 	release
@@ -370,7 +371,7 @@ nsexec: hint: the PID namespace is dead: its first process has ended, and it tak
 @test "-r: root inside, nobody outside, with every capability and no groups to set" {
 	run as_nobody nsexec -r -- sh -c 'id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups; touch made; grep CapEff /proc/self/status'
 	[ "$status" = 0 ] || fail "$output"
-	[ "$(echo "${lines[@]:0:5}")" = "0 0          0      65534          1          0      65534          1 deny" ] || fail "$output"
+	[ "$(xargs <<<"${lines[*]:0:5}")" = "0 0 0 65534 1 0 65534 1 deny" ] || fail "$output"
 	[[ ${lines[5]} = CapEff:*ffffffffff ]]
 	[ "$(stat -c %u made)" = 65534 ]
 }
@@ -439,7 +440,7 @@ nsexec: while: become the program: same process, same number, another life
 nsexec: hint: there is no such file' nsexec --pid --pid-file pid -- ./nosuch
 	[ ! -e pid ]
 	run -127 strace -f -o calls -e trace=unshare,clone,clone3,fork,vfork nsexec --pid --net -- nosuch
-	[ -z "$(grep -v '+++' calls)" ]
+	run ! grep -v '+++' calls
 }
 
 # cannot_run FILE ERRNO HINT: running FILE is 126 with that text.
@@ -765,7 +766,6 @@ nsexec: hint: 0 to 2 are stdin, stdout and stderr: use a number above them' nsex
 }
 
 @test "--pid-file without a fork: the program's number, and the file stays" {
-	# shellcheck disable=SC2016
 	[ "$(nsexec --uts --pid-file pid -- sh -c 'echo $$')" = "$(cat pid)" ]
 }
 
@@ -802,7 +802,6 @@ nsexec: hint: BOXUTILS_MODE is how the tools of a chain tell each other their mo
 @test "another program of the name of one of our tools is neither taken for it nor told the mode" {
 	[ -x "$BIN/pivot" ] || lacking "pivot is not built"
 	mkdir decoy
-	# shellcheck disable=SC2016
 	printf '#!/bin/sh\necho "decoy ${BOXUTILS_MODE-is told nothing}"\n' >decoy/pivot
 	chmod 755 decoy/pivot
 	PATH=$PWD/decoy:$PATH run --separate-stderr "$BIN/nsexec" --uts -- pivot --version
@@ -898,7 +897,7 @@ write_probe() {
 		printf '<%s>\n' "$@"
 	END
 	chmod 755 probe
-	KNOWN=$(namespaces | xargs)
+	KNOWN=$(namespaces_of self | xargs)
 	export KNOWN
 }
 
@@ -920,7 +919,6 @@ dry_run_equals_run() {
 		'--pid --mount-proc=dir' '--uts --hostname box' '--mount --propagation shared' '--mount --propagation slave' \
 		'--mount --propagation unchanged' '-r' '-r --net --uts --hostname box' '-r --all --mount-proc' \
 		'--all --mount-proc --hostname box' '--user' '--user --pid' '--all --user --no-lo'; do
-		# shellcheck disable=SC2086
 		dry_run_equals_run $options || fail "of: $options"
 	done
 }
@@ -928,7 +926,6 @@ dry_run_equals_run() {
 @test "the dry run does the same: as nobody" {
 	write_probe
 	for options in '' -r '-r --net' '-r --pid --mount-proc' '-r --all --mount-proc --hostname box' '-r --mount --propagation slave' --user; do
-		# shellcheck disable=SC2086
 		dry_run_equals_run as_nobody $options || fail "of: $options"
 	done
 }
@@ -944,7 +941,7 @@ dry_run_equals_run() {
 @test "the dry run does the same: joining" {
 	write_probe
 	hold --mount --uts --ipc --net --cgroup --pid --fork
-	KNOWN="$KNOWN $(namespaces "$held" | xargs)"
+	KNOWN="$KNOWN $(namespaces_of "$held" | xargs)"
 	for kind in mount uts ipc net pid cgroup; do
 		dry_run_equals_run "--$kind=$held"
 		dry_run_equals_run "--$kind=/proc/$held/ns/${kind/mount/mnt}"
@@ -960,7 +957,7 @@ dry_run_equals_run() {
 	start setpriv --reuid=65534 --regid=65534 --clear-groups unshare --map-root-user --net --uts sh -c 'touch held; exec sleeper 1000'
 	until_true exists held
 	held=$started
-	KNOWN="$KNOWN $(namespaces "$held" | xargs)"
+	KNOWN="$KNOWN $(namespaces_of "$held" | xargs)"
 	dry_run_equals_run as_nobody --user="$held" --net="$held"
 	dry_run_equals_run as_nobody --user="$held" --uts="$held" --pid --mount
 	release
@@ -989,7 +986,6 @@ mutations() {
 
 @test "the dry run changes nothing: not one call of it could" {
 	for options in '--all --mount-proc --hostname box --pid-file pid' '-r --all --mount-proc' "--net=$$ --pid=$$ --uts=$$ --hostname x" --user; do
-		# shellcheck disable=SC2086
 		[ -z "$(mutations nsexec --dry-run $options -- nsexec --net -- true)" ] || fail "$options: $(mutations nsexec --dry-run $options -- true)"
 	done
 	[ ! -e pid ]

@@ -178,9 +178,14 @@ impl Parent {
     }
 
     fn reap(&self) -> Result<Option<u8>, Failure> {
-        match waitpid(self.child, Some(WaitPidFlag::WNOHANG)) {
+        match waitpid(self.child, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
             Ok(WaitStatus::Exited(_, status)) => Ok(Some(status as u8)),
             Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(status_of_signal(signal))),
+            // It stopped by itself, as an editor does at Ctrl-Z: the shell that waits for us has to see it.
+            Ok(WaitStatus::Stopped(_, signal)) if STOPPING.contains(&signal) => {
+                self.stop_too();
+                Ok(None)
+            }
             Ok(_) => Ok(None),
             Err(errno) => Err(Failure::refused(format!("waitpid({})", self.child), errno)),
         }
@@ -202,10 +207,15 @@ impl Parent {
             return true;
         } else if STOPPING.contains(&signal) {
             let _ = kill(self.child, Signal::SIGSTOP);
-            let _ = raise(Signal::SIGSTOP);
-            let _ = kill(self.child, Signal::SIGCONT);
+            self.stop_too();
         }
         false
+    }
+
+    /// Stops until somebody continues this process, then lets the child go on as well.
+    fn stop_too(&self) {
+        let _ = raise(Signal::SIGSTOP);
+        let _ = kill(self.child, Signal::SIGCONT);
     }
 }
 

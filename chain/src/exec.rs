@@ -120,6 +120,12 @@ impl Program {
                 "what stands right of pivot runs in the new root: put {} left of pivot",
                 name.to_string_lossy()
             )),
+            _ if name.as_bytes().starts_with(b"-") => {
+                failure.hint("options stop at the first operand: put it before that")
+            }
+            _ if !name.is_empty() && name.as_bytes().iter().all(u8::is_ascii_digit) => {
+                failure.hint("the value of an option that can do without is written with =, as in --pid=4711")
+            }
             Some(hint) => failure.hint(hint),
             None if name.as_bytes().contains(&b'/') => failure.hint("there is no such file"),
             None => failure.hint(format!("not in any directory of PATH={}", self.search.to_string_lossy())),

@@ -68,6 +68,7 @@ pub fn start(tool: &'static str, run: fn(&'static str) -> anyhow::Result<u8>) ->
         Err(error) => {
             let failure = fail::from_any(error);
             failure.report(tool);
+            narrate::end_script(failure.status);
             failure.status.into()
         }
     }
@@ -85,6 +86,7 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
             std::process::exit(0);
         }
         let first = text.split("\n\nUsage:").next().unwrap_or(&text);
+        let similar = first.lines().find_map(|line| line.trim().strip_prefix("tip: a similar "));
         let lines: Vec<&str> = first
             .lines()
             .map(str::trim)
@@ -94,7 +96,10 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
             .collect();
         let what = lines.join(" ");
         let name = Cli::command().get_name().to_owned();
-        Failure::new(what.strip_prefix("error: ").unwrap_or(&what))
-            .hint(format!("{name} --help lists what it takes"))
+        let hint = match similar {
+            Some(tip) => format!("a similar {tip}"),
+            None => format!("{name} --help lists what it takes"),
+        };
+        Failure::new(what.strip_prefix("error: ").unwrap_or(&what)).hint(hint)
     })
 }

@@ -7,6 +7,7 @@ use crate::namespace::Kind;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{Arguments, Display};
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The variable the mode travels in.
 pub const MODE_VARIABLE: &str = "BOXUTILS_MODE";
@@ -60,11 +61,13 @@ impl Mode {
             Some(value) => Mode::parse(&value)?,
             None => Mode::Run,
         };
-        Ok(match inherited {
+        let mode = match inherited {
             Mode::Run if narration.explain => Mode::Explain,
             Mode::Run | Mode::Explain if narration.dry_run => Mode::DryRun(Made::default()),
             other => other,
-        })
+        };
+        IS_DRY_RUN.store(matches!(mode, Mode::DryRun(_)), Ordering::Relaxed);
+        Ok(mode)
     }
 
     fn parse(value: &OsStr) -> Result<Mode, Failure> {
@@ -109,6 +112,16 @@ impl Mode {
                 Some(format!("dry-run:{}", words.join(",")).into())
             }
         }
+    }
+}
+
+/// A script is being written, so a failure must end that too.
+static IS_DRY_RUN: AtomicBool = AtomicBool::new(false);
+
+/// Where a script is being written: makes whoever runs it end as this tool does, and not succeed for having nothing to do.
+pub(crate) fn end_script(status: u8) {
+    if IS_DRY_RUN.load(Ordering::Relaxed) {
+        let _ = std::io::stdout().write_all(format!("exit {status}\n").as_bytes());
     }
 }
 

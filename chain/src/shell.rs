@@ -17,6 +17,8 @@ pub enum Shell {
     Implied,
     /// No classic command does this.
     Nothing,
+    /// No classic command does this, and a script that went on without it would do more than was asked for.
+    Refuse,
 }
 
 impl Shell {
@@ -97,14 +99,14 @@ impl Script {
     pub fn step(&mut self, why: &str, shell: Shell) {
         let starts_anew = match &shell {
             Shell::Enter(words) => self.entering.first() != words.first(),
-            Shell::Line(_) => true,
+            Shell::Line(_) | Shell::Refuse => true,
             _ => false,
         };
         if starts_anew {
             self.begin_block();
         }
         let comment = match shell {
-            Shell::Nothing => format!("# no command does this: {why}"),
+            Shell::Nothing | Shell::Refuse => format!("# no command does this: {why}"),
             _ => format!("# {why}"),
         };
         self.push_line(OsStr::new(&comment));
@@ -115,6 +117,13 @@ impl Script {
                 Some(last) if last.first() == words.first() => merge(last, words),
                 _ => self.through.push(words),
             },
+            Shell::Refuse => {
+                let message = quote(OsStr::new(&format!("no command does this: {why}")));
+                let mut line = OsString::from("echo ");
+                line.push(message);
+                line.push(" >&2; exit 125");
+                self.push_line(&line);
+            }
             Shell::Implied | Shell::Nothing => {}
         }
     }

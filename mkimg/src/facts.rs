@@ -4,7 +4,7 @@ use crate::cli::{Action, Cli};
 use crate::content::{Content, Source};
 use crate::holders::devices_showing;
 use crate::tree::{Identity, identity};
-use chain::{Attached, Failure, Mode, attached, quoted};
+use chain::{Attached, Failure, Kind, Mode, attached, quoted};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode as Permissions, SFlag, lstat, stat};
@@ -52,7 +52,9 @@ impl Facts {
     /// # Errors
     /// What was typed names something that is not there, or not what it should be.
     pub fn read(cli: &Cli, mode: &Mode) -> Result<Facts, Failure> {
-        let facts = Facts { is_root: is_root(), pid: std::process::id(), ..Facts::default() };
+        // In a dry run the user namespace around us is not made; the real one is not root's.
+        let is_root = is_root() && !mode.made().has(Kind::User);
+        let facts = Facts { is_root, pid: std::process::id(), ..Facts::default() };
         let Some(image) = &cli.image else { return Ok(facts) };
         match cli.action() {
             Action::List => Ok(facts),

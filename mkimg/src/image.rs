@@ -12,7 +12,7 @@ use chain::{Answer, LoopDevice, LoopFlags, Refusal, attach, c_string, quoted};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, RenameFlags, fallocate, open, openat, renameat2};
 use nix::sys::stat::{Mode, fstat};
-use nix::sys::statvfs::fstatvfs;
+use nix::sys::statvfs::{Statvfs, fstatvfs};
 use nix::unistd::{linkat, unlink};
 use std::fs::File;
 use std::io::Write;
@@ -141,9 +141,12 @@ impl State {
     pub fn explained(&self, mut refusal: Refusal) -> Refusal {
         let image = self.root.as_ref().and_then(|root| fstatvfs(root).ok());
         let host = self.image.as_ref().and_then(|image| fstatvfs(image).ok());
-        let host_is_full = host.is_some_and(|host| host.blocks_available() * host.fragment_size() < ENOUGH);
+        let has_room = |of: Statvfs, enough| of.blocks_available() * of.fragment_size() >= enough;
+        let host_is_full = host.is_some_and(|host| !has_room(host, ENOUGH));
         let what = match (refusal.errno, image) {
             (Some(Errno::ENOSPC), Some(image)) if image.files_free() == 0 => NO_INODES,
+            // Newer kernels pass the ENOSPC of the file on to the file system in it.
+            (Some(Errno::ENOSPC), Some(image)) if host_is_full && has_room(image, ENOUGH) => HOST_FULL,
             (Some(Errno::ENOSPC), Some(_)) => IMAGE_FULL,
             (Some(Errno::ENOSPC), None) => HOST_FULL,
             (Some(Errno::EIO | Errno::EROFS | Errno::EUCLEAN), _) if host_is_full => HOST_FULL,

@@ -55,7 +55,7 @@ pub fn copy(from: &Path, root: BorrowedFd, but: &[Identity]) -> Result<Copied, R
         path: Vec::new(),
         links: HashMap::new(),
         xattrs: XattrReader::new(),
-        writer: Writer::start(),
+        writer: Writer::start()?,
         files: 0,
     };
     copy.directory(directory, root, &stat)?;

@@ -38,9 +38,13 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub fn start() -> Writer {
+    ///
+    /// # Errors
+    /// EAGAIN: this user may have no more threads.
+    pub fn start() -> Result<Writer, Refusal> {
         let (files, waiting) = sync_channel(WAITING);
-        Writer { files: Some(files), thread: Some(std::thread::spawn(move || fill_all(waiting))) }
+        let thread = std::thread::Builder::new().spawn(move || fill_all(waiting))?;
+        Ok(Writer { files: Some(files), thread: Some(thread) })
     }
 
     /// Hands a file over.
@@ -62,6 +66,13 @@ impl Writer {
             Some(Ok(outcome)) => outcome,
             _ => Err(Errno::EPIPE.into()),
         }
+    }
+}
+
+impl Drop for Writer {
+    /// The files it has open would keep the file system busy.
+    fn drop(&mut self) {
+        let _ = self.finish();
     }
 }
 

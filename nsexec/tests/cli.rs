@@ -202,7 +202,7 @@ fn options_stop_at_the_first_operand() {
         127,
         "nsexec: execve(\"--pid\"): No such file or directory (ENOENT)\n\
          nsexec: while: become the program: same process, same number, another life\n\
-         nsexec: hint: not in any directory of PATH=/usr/bin:/bin:/usr/sbin:/sbin\n",
+         nsexec: hint: options stop at the first operand: put it before that\n",
     );
 }
 

@@ -287,7 +287,8 @@ impl chain::Call for Call {
                     true => mountfd::make_directory(base, rest, Resolve::InRoot, state.owner)?,
                     false => mountfd::make_file(base, rest, Resolve::InRoot, state.owner)?,
                 };
-                mountfd::attach(tree.as_fd(), target.as_fd())?;
+                mountfd::attach(tree.as_fd(), target.as_fd())
+                    .map_err(|refusal| Refusal { call: None, ..refusal })?;
             }
             Call::MountNew { fs, at } => {
                 let tree = fs.mount(Path::new(fs.kind))?;

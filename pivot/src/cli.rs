@@ -80,4 +80,4 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   nsexec --pid --net -- pivot img /bin/sh        a container: own processes, network, files
   pivot --bare ./rootfs /bin/sh                  pivot_root(2) by itself
-  pivot --read-only --bind /src:/src:ro img make test";
+  pivot --read-only --bind /src:/mnt:ro img make -C /mnt";

@@ -97,6 +97,11 @@ impl Facts {
             return Err(no_file_system(path, "ROOT is a directory, or holds").why(WHY_ROOT).into());
         }
         refuse_unmovable_root()?;
+        if let Some(word) = cli.env.iter().find(|word| word.is_empty() || word.as_bytes().starts_with(b"=")) {
+            return Err(Failure::new(format!("--env {}: no name", quoted(word)))
+                .hint("write --env NAME=VALUE, or --env NAME to keep the caller's")
+                .into());
+        }
         let mut extras = Vec::new();
         for (option, values) in [("--bind", &cli.bind), ("--image", &cli.image), ("--tmpfs", &cli.tmpfs)] {
             for value in values {
@@ -130,7 +135,7 @@ impl Facts {
             userns,
             user: cli.user.as_deref().map(UserSpec::parse).transpose()?,
             keep,
-            environment: std::env::vars_os().filter(|(name, _)| name != MODE_VARIABLE).collect(),
+            environment: environment(),
             on_terminal: std::io::stderr().is_terminal(),
         })
     }
@@ -141,6 +146,13 @@ impl Facts {
             "pivot: this shares the host's processes and is no boundary: nsexec --pid -- pivot … gives it its own\n",
         )
     }
+}
+
+/// The caller's variables: not the mode, which is our tools' own affair, nor what has no name setenv(3) would take.
+fn environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os()
+        .filter(|(name, _)| name != MODE_VARIABLE && !name.as_bytes().contains(&b'='))
+        .collect()
 }
 
 impl Source {
@@ -202,6 +214,22 @@ fn descriptor(fd: i32) -> Result<OwnedFd, Failure> {
     })
 }
 
+/// A source as an absolute path without links: it is taken when this process stands in the new root already, over the
+/// host's `/`, which alone cannot be named any more by then.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    let call = |errno| Failure::refused(format!("stat({})", quoted(path)), errno).why(WHY_EXTRA);
+    let found = path.canonicalize().map_err(|error| {
+        call(Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+            .hint("the source is a path of the host: mkimg --size 64M IMG makes an empty image")
+    })?;
+    match found == Path::new("/") {
+        true => {
+            Err(call(Errno::EBUSY).hint("the host's / as a whole cannot be shown: name directories below it"))
+        }
+        false => Ok(found),
+    }
+}
+
 impl Extra {
     fn parse(option: &str, value: &OsStr, in_userns: bool) -> Result<Extra> {
         let usage = |what: &str| {
@@ -226,8 +254,7 @@ impl Extra {
         let source = match source {
             None => Source::Memory(Vec::new()),
             Some(path) if path.is_empty() => return Err(usage("the source is empty").into()),
-            // Absolute, for it is taken when this process stands in the new root already.
-            Some(path) => Source::look(&std::path::absolute(path)?, WHY_EXTRA)?,
+            Some(path) => Source::look(&absolute(Path::new(path))?, WHY_EXTRA)?,
         };
         let source = match (option, source) {
             ("--bind", Source::Image { path, .. } | Source::Device { path, .. }) => Source::File(path),

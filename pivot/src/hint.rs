@@ -28,6 +28,9 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
             _ => "mapping the ids of a mount takes root outside of any user namespace".into(),
         }),
         Call::MountNew { at, .. } => why_no_place(Path::new(at), errno),
+        Call::Attach { at, is_directory: false } if errno == Errno::EINVAL => {
+            Some(format!("the source is a file and {} of the new root is not: a file goes on a file", quoted(at)))
+        }
         Call::Attach { at, .. } => why_no_place(at, errno),
         Call::FillDev | Call::HideFiles(_) if errno == Errno::ENODEV => {
             Some("it is not the device of that name: the host's /dev is not what it should be".into())
@@ -87,6 +90,9 @@ fn why_not_mounted(kind: &str, source: &Source, errno: Errno) -> Option<String> 
     match errno {
         Errno::ENODEV => Some(format!("this kernel has no {kind}: modprobe {kind}")),
         Errno::EROFS => Some("it was not unmounted cleanly and cannot be repaired read-only: mount it writable once".into()),
+        Errno::EPERM if nix::unistd::geteuid().is_root() && !in_user_namespace() => {
+            Some("root may not open or mount it: the rules of a device control group or of a security policy forbid it".into())
+        }
         Errno::EPERM => Some("the kernel mounts images for root only, not for the root of a user namespace: run it as root, with pivot --userns auto".into()),
         Errno::EUCLEAN | Errno::EINVAL | Errno::EIO => Some(format!("the file system is damaged: e2fsck -f {} repairs an ext4", path.display())),
         Errno::EBUSY => Some("it is mounted elsewhere with other options: unmount it there, or use the same".into()),

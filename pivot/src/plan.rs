@@ -10,8 +10,9 @@ use crate::privileges::Privilege;
 use crate::program::{environment, program};
 use crate::{image, mask};
 use anyhow::Result;
-use chain::{Made, Plan, Step};
+use chain::{Failure, Made, Plan, Step};
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 const CLOSED: Attributes = Attributes::NO_SUID.and(Attributes::NO_DEV).and(Attributes::NO_EXEC);
@@ -21,6 +22,12 @@ const CLOSED: Attributes = Attributes::NO_SUID.and(Attributes::NO_DEV).and(Attri
 /// # Errors
 /// A capability that does not exist.
 pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>> {
+    if let Some(word) = cli.env.iter().find(|word| word.is_empty() || word.as_encoded_bytes()[0] == b'=') {
+        let what = format!("--env {}: a variable without a name", chain::quoted(word));
+        return Err(Failure::new(what)
+            .hint("write --env NAME=VALUE, or --env NAME to keep the caller's")
+            .into());
+    }
     let program = program(&cli, &facts);
     let environment = environment(&cli, &facts);
     let kept = kept_capabilities(&cli, &facts)?;
@@ -317,7 +324,7 @@ fn privilege_steps(cli: &Cli, facts: Facts, kept: CapSet) -> Vec<Step<Call>> {
     }
     steps.push(step(
         "an open directory of the host would be a way out: keep no descriptor that was not asked for",
-        Privilege::CloseDescriptors(facts.keep),
+        Privilege::CloseDescriptors(facts.keep.into_iter().map(ManuallyDrop::new).collect()),
     ));
     steps
 }

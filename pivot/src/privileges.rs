@@ -13,6 +13,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -45,8 +46,8 @@ pub enum Privilege {
     SetNoNewPrivs,
     /// PR_SET_PDEATHSIG of prctl(2)
     RenewLifeline(Lifeline),
-    /// close_range(2), and fcntl(2) for those that are kept
-    CloseDescriptors(Vec<OwnedFd>),
+    /// close_range(2), and fcntl(2) for those that are kept, which are the program's and outlive the step
+    CloseDescriptors(Vec<ManuallyDrop<OwnedFd>>),
 }
 
 /// A core limit of one byte: with it the kernel does not start the helper of a piped core_pattern either, which a limit
@@ -213,7 +214,7 @@ impl Privilege {
             Privilege::CloseDescriptors(keep) => {
                 sys::close_from_at_exec(3)?;
                 for fd in keep {
-                    nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
+                    nix::fcntl::fcntl(&**fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
                 }
             }
         }

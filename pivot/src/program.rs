@@ -47,7 +47,8 @@ fn split_variable(word: &OsStr) -> Option<(OsString, OsString)> {
 
 /// What the program is, looked up once the new root is there.
 pub fn program(cli: &Cli, facts: &Facts) -> Program {
-    let mut words = cli.words[1..].to_vec();
+    let after_root = &cli.words[1..];
+    let mut words = after_root.strip_prefix(&[OsString::from("--")]).unwrap_or(after_root).to_vec();
     if words.is_empty() {
         words.push("/bin/sh".into());
     }

@@ -26,12 +26,14 @@ pub fn of(call: &Call) -> Shell {
         }
         Call::MountSource { fs, source, at, parking } => mount_source(fs, source, at, parking),
         Call::SetAttributes { attributes, at } => {
-            let place = join([at.in_shell()]);
-            let options = attributes.options();
-            let mut line = OsString::from("findmnt -Rrno TARGET -T ");
-            line.push(&place);
-            line.push(format!(" | while read -r mount; do mount -o remount,bind,{options} \"$mount\"; done"));
-            Shell::Line(line)
+            let place = at.in_shell();
+            let options = format!("remount,bind,{}", attributes.options());
+            let mut below = OsString::from("findmnt -Rlno TARGET -T ");
+            below.push(join([&place]));
+            below.push(format!(
+                " | tail -n +2 | while IFS= read -r mount; do mount -o {options} \"$mount\"; done"
+            ));
+            lines([words(&["mount", "-o", &options], [&place]), below])
         }
         Call::MountNew { fs, at } => new_mount(fs, at),
         Call::HideFiles(names) => each(names, "-e", "mount --bind /dev/null \"$name\""),
@@ -55,13 +57,15 @@ pub fn of(call: &Call) -> Shell {
                 format!("mkdir -m 755 {}", inside::DIRECTORIES.map(|name| format!("dev/{name}")).join(" "));
             lines([OsString::from(first), directories.into()].into_iter().chain(links))
         }
-        Call::PivotRoot => Shell::line(["mount", "--move", ".", "/"]),
+        // Without -n it would write down the mount in /run, which takes the host's root.
+        Call::PivotRoot => Shell::line(["mount", "-n", "--move", ".", "/"]),
         Call::DetachOldRoot => capsh(["--chroot=.".into()]),
         Call::Privilege(privilege) => privilege.shell(),
         Call::AttachLoop { .. } | Call::AttachRoot | Call::Attach { .. } | Call::ChangeDirectory(_) => {
             Shell::Implied
         }
-        Call::MakeUserns(_) | Call::IdmapMount(_) => Shell::Nothing,
+        Call::MakeUserns(_) => Shell::Refuse,
+        Call::IdmapMount(_) => Shell::Nothing,
     }
 }
 

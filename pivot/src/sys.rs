@@ -127,13 +127,15 @@ pub fn owner_of(namespace: BorrowedFd) -> Result<OwnedFd, Errno> {
     chain::own(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS) }.into())
 }
 
-/// Replaces the environment of this process.
+/// Replaces the environment of this process; no name is empty or holds `=`.
 pub fn set_environment(pairs: &[(std::ffi::OsString, std::ffi::OsString)]) {
-    let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
     // SAFETY: this process has one thread, so nobody reads the environment meanwhile.
     unsafe {
-        names.iter().for_each(|name| std::env::remove_var(name));
-        pairs.iter().for_each(|(name, value)| std::env::set_var(name, value));
+        libc::clearenv();
+        // What std would refuse as a name was none of the caller's making by --env, and means nothing to programs.
+        let sound =
+            pairs.iter().filter(|(name, _)| !name.is_empty() && !name.as_encoded_bytes().contains(&b'='));
+        sound.for_each(|(name, value)| std::env::set_var(name, value));
     }
 }
 

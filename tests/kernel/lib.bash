@@ -20,8 +20,16 @@ PATIENCE=${PATIENCE:-20}
 ROUNDS=5
 [ "${LONG-}" != 1 ] || ROUNDS=100
 
-# The first lines of each file's setup_file: the tools, where everybody may run them.
+# The first lines of each file's setup_file: makes sure that this is a world, and puts the tools where everybody may
+# run them.
 setup_world_file() {
+	local namespace here
+	here=$(namespaces_of self)
+	for namespace in ${BOXUTILS_OUTSIDE:?these tests change the machine outside a world: run them by tests/run kernel}; do
+		case $namespace in
+		mnt:* | net:* | uts:* | pid:*) [[ $here != *"$namespace"* ]] || fail "$namespace is the machine's own" || return ;;
+		esac
+	done
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/*/
 	mkdir "$BATS_FILE_TMPDIR/bin"
 	cp "$BOXUTILS_BIN/nsexec" "$BATS_FILE_TMPDIR/bin/"
@@ -39,14 +47,9 @@ setup_world_file() {
 	chmod 755 "$BATS_FILE_TMPDIR/bin/show-namespaces"
 }
 
-# The first line of each file's setup: makes sure that this is a world, and goes to a directory of the test's own.
+# The first line of each file's setup: goes to a directory of the test's own, and notes who is here.
 setup_world() {
-	local namespace
-	for namespace in ${BOXUTILS_OUTSIDE:?these tests change the machine outside a world: run them by tests/run kernel}; do
-		case $namespace in
-		mnt:* | net:* | uts:* | pid:*) [[ $(namespaces_of self) != *"$namespace"* ]] || fail "$namespace is the machine's own" ;;
-		esac
-	done
+	: "${BOXUTILS_OUTSIDE:?run these tests by tests/run kernel}"
 	BIN=$BATS_FILE_TMPDIR/bin
 	PATH=$BIN:$PATH
 	chmod 755 "$BATS_FILE_TMPDIR"
@@ -77,8 +80,10 @@ until_true() {
 	done
 }
 
+# The following look into /proc with what bash has built in: they are run often, and an emulated CPU forks slowly.
+
 gone() {
-	[ ! -d "/proc/$1" ] || [ "$(state "$1")" = Z ]
+	[ ! -d "/proc/$1" ] || is_in_state "$1" Z
 }
 
 exists() {
@@ -87,16 +92,27 @@ exists() {
 
 # Prints a process's state letter: S, T, Z, ...
 state() {
-	sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null
+	stat_of "$1" && echo "$process_state"
+}
+
+# Sets process_state and process_parent of a process.
+stat_of() {
+	local line
+	process_state='' process_parent=0
+	{ read -r line <"/proc/$1/stat"; } 2>/dev/null || return
+	# The name stands in brackets and may hold any character.
+	read -r process_state process_parent _ <<<"${line##*) }"
 }
 
 is_in_state() {
-	[ "$(state "$1")" = "$2" ]
+	stat_of "$1" && [ "$process_state" = "$2" ]
 }
 
 # Prints the name of the program a process runs.
 program() {
-	cat "/proc/$1/comm" 2>/dev/null
+	local name=
+	{ read -r name <"/proc/$1/comm"; } 2>/dev/null
+	echo "$name"
 }
 
 runs_program() {
@@ -105,7 +121,9 @@ runs_program() {
 
 # Prints the only child of a process.
 child() {
-	tr -d ' ' <"/proc/$1/task/$1/children" 2>/dev/null
+	local children=
+	{ read -r children <"/proc/$1/task/$1/children"; } 2>/dev/null
+	echo "${children% }"
 }
 
 has_child() {
@@ -145,7 +163,7 @@ start_sleeper() {
 # Runs a shell command on a terminal of its own; keystrokes are what is written to the descriptor `keys`.
 start_on_terminal() {
 	mkfifo keys
-	env --default-signal=INT,QUIT script -qec "$1" screen <keys >/dev/null 2>&1 3>&- &
+	env --default-signal=INT,QUIT SHELL=/bin/sh script -qec "exec $1" screen <keys >/dev/null 2>&1 3>&- &
 	terminal=$!
 	exec {keys}>keys
 }
@@ -183,7 +201,10 @@ nothing_left() {
 # Prints who was not here when the test began: not this shell, nor one of its subshells, nor a zombie.
 processes_left() {
 	local pid known=$here_before
-	for ((pid = BASHPID; pid > 1; pid = $(parent "$pid"))); do known+=" $pid "; done
+	for ((pid = BASHPID; pid > 1; pid = process_parent)); do
+		known+=" $pid "
+		stat_of "$pid" || break
+	done
 	for pid in /proc/[0-9]*; do
 		pid=${pid#/proc/}
 		case $known in *" $pid "*) continue ;; esac
@@ -196,20 +217,29 @@ no_process_left() {
 }
 
 parent() {
-	sed -n 's/^PPid:\t//p' "/proc/$1/status" 2>/dev/null || echo 0
+	stat_of "$1" || :
+	echo "$process_parent"
 }
 
 # Prints the loop devices whose file is below a directory.
 loops_on() {
-	grep -Hs "^$1/" /sys/block/loop*/loop/backing_file | sed 's|/sys/block/\(loop[0-9]*\)/[^:]*:|\1 |'
+	local file name
+	for file in /sys/block/loop*/loop/backing_file; do
+		{ read -r name <"$file"; } 2>/dev/null || continue
+		[[ $name != "$1"/* ]] || printf '%s %s\n' "$(basename "${file%/loop/*}")" "$name"
+	done
 }
 
 no_loop_left() {
 	[ -z "$(loops_on "$BATS_RUN_TMPDIR")" ]
 }
 
+# Prints the mount points below a directory.
 mounts_below() {
-	cut -d' ' -f5 /proc/self/mountinfo | grep "^$1/"
+	local point
+	while read -r _ _ _ _ point _; do
+		[[ $point != "$1"/* ]] || printf '%s\n' "$point"
+	done </proc/self/mountinfo
 }
 
 # Asserts that two texts are equal, and shows how not.

@@ -549,6 +549,19 @@ nsexec: hint: $3" nsexec --pid --pid-file pid -- "$1" || fail "$1"
 	[ "$status" = 143 ]
 }
 
+@test "a joined program that stops itself, as editors do, stops nsexec too; both go on" {
+	hold --pid --fork
+	first=$started
+	start nsexec --pid="$held" -- sh -c 'kill -TSTP $$; exit 4'
+	until_true is_in_state "$started" T
+	is_in_state "$(child "$started")" T
+	kill -CONT "$started"
+	finish
+	[ "$status" = 4 ] || fail "$status"
+	kill -9 "$held"
+	finish "$first"
+}
+
 @test "Ctrl-C ends a process 1 that has no handler" {
 	start_on_terminal "nsexec --pid -- sh -c 'touch ready; exec sleeper 1000'"
 	until_true exists ready
@@ -915,10 +928,11 @@ dry_run_equals_run() {
 @test "the dry run does the same: as root" {
 	write_probe
 	mkdir dir
-	for options in '' --mount --uts --ipc --net --pid --cgroup --all '--net --no-lo' '--pid --mount-proc' \
-		'--pid --mount-proc=dir' '--uts --hostname box' '--mount --propagation shared' '--mount --propagation slave' \
-		'--mount --propagation unchanged' '-r' '-r --net --uts --hostname box' '-r --all --mount-proc' \
-		'--all --mount-proc --hostname box' '--user' '--user --pid' '--all --user --no-lo'; do
+	local singly=('' --mount --uts --ipc --net --pid --cgroup --all '--net --no-lo' '--pid --mount-proc' -r
+		'--uts --hostname box' '--mount --propagation slave' '-r --net --uts --hostname box' --user '--user --pid')
+	[ "${LONG-}" = 1 ] || singly=()
+	for options in "${singly[@]}" '--pid --mount-proc=dir' '--mount --propagation shared' '--mount --propagation unchanged' \
+		'-r --all --mount-proc' '--all --mount-proc --hostname box'; do
 		dry_run_equals_run $options || fail "of: $options"
 	done
 }
@@ -942,7 +956,9 @@ dry_run_equals_run() {
 	write_probe
 	hold --mount --uts --ipc --net --cgroup --pid --fork
 	KNOWN="$KNOWN $(namespaces_of "$held" | xargs)"
-	for kind in mount uts ipc net pid cgroup; do
+	kinds='mount uts ipc net pid cgroup'
+	[ "${LONG-}" = 1 ] || kinds=mount
+	for kind in $kinds; do
 		dry_run_equals_run "--$kind=$held"
 		dry_run_equals_run "--$kind=/proc/$held/ns/${kind/mount/mnt}"
 	done

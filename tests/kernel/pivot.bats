@@ -106,9 +106,10 @@ without() {
 
 # Asserts what pivot says on stderr, and its exit status: fails_with STATUS TEXT COMMAND...
 fails_with() {
-	local wanted=$1 text=$2
+	local wanted=$1 text=$2 expected=
 	shift 2
-	run --separate-stderr -- "$@"
+	[ "$wanted" != 127 ] || expected=-127
+	run $expected --separate-stderr -- "$@"
 	[ "$status" = "$wanted" ] || fail "status $status, not $wanted: $stderr" || return
 	same "$text" "$stderr" || return
 	[ -z "$output" ] || fail "on stdout: $output"
@@ -405,8 +406,8 @@ file" "$(sed 's/relatime.*/relatime/' said)"
 
 @test "F1: only descriptors 0 to 2 go in; --keep-fd keeps what it names; --bare keeps all" {
 	exec 9</etc 8<"$root/etc/passwd"
-	prints '0 1 2' pivot "$root" sh -c 'echo $(ls /proc/$$/fd)'
-	prints '0 1 2 8' pivot --keep-fd 8 "$root" sh -c 'echo $(ls /proc/$$/fd)'
+	prints $'0\n1\n2' pivot "$root" sh -c 'ls /proc/$$/fd; true'
+	prints $'0\n1\n2\n8' pivot --keep-fd 8 "$root" sh -c 'ls /proc/$$/fd; true'
 	prints "$(cat "$root/etc/passwd")" pivot --keep-fd 8 "$root" sh -c 'cat <&8'
 	run pivot "$root" cat /proc/self/fd/9/hostname
 	[ "$status" = 1 ]
@@ -427,18 +428,18 @@ pivot: hint: open it for pivot, as the shell does with 77<FILE or 77>FILE" pivot
 	fails_with 125 "pivot: --keep-fd 1: Bad file descriptor (EBADF)
 pivot: hint: 0 to 2 are kept always" pivot --keep-fd 1 "$root" true
 	exec 9</etc
-	prints '0 1 2 9' pivot --keep-fd 9 --keep-fd 9 "$root" sh -c 'echo $(ls /proc/$$/fd)'
+	prints $'0\n1\n2\n9' pivot --keep-fd 9 --keep-fd 9 "$root" sh -c 'ls /proc/$$/fd; true'
 	exec 9<&-
 }
 
 @test "F2: --workdir through any descriptor or link does not lead out" {
 	exec 9</etc
 	why='begin where it was asked for, found in the new root'
-	for fd in $(seq 3 64); do
-		run pivot --workdir "/proc/self/fd/$fd" "$root" sh -c 'touch /tmp/ran'
-		[ "$status" = 125 ] || fail "$fd: $status $output"
+	# Some of these numbers are pivot's own descriptors of the new root and what is mounted below it: that is inside.
+	for fd in $(seq 3 32); do
+		run pivot --workdir "/proc/self/fd/$fd" "$root" sh -c '[ . -ef "$(/bin/pwd)" ] && [ ! -e ../hostname ] && echo inside'
+		[ "$status" = 125 ] || [ "$status $output" = "0 inside" ] || fail "$fd: $status $output"
 	done
-	[ ! -e "$root/tmp/ran" ]
 	fails_with 125 "$(said 'getcwd() after chdir("/proc/self/fd/9"): Invalid cross-device link (EXDEV)' "$why" \
 		'that is a way out of the new root, and is not taken')" pivot --workdir /proc/self/fd/9 "$root" true
 	fails_with 125 "$(said 'chdir("/none"): No such file or directory (ENOENT)' "$why" \
@@ -762,7 +763,7 @@ OPENABLE='sub walk { my $d = shift; opendir my $h, $d or return; for (sort readd
 	run contain "$root" dmesg
 	[ "$status" != 0 ] || fail "$output"
 	# What programs read is there.
-	contain "$root" sh -c 'test -s /proc/cpuinfo && test -s /proc/meminfo && test -s /proc/sys/kernel/pid_max && test -d /sys/class/net/lo'
+	contain "$root" sh -c 'cat /proc/cpuinfo /proc/meminfo /proc/sys/kernel/pid_max >/dev/null && test -d /sys/class/net/lo'
 }
 
 @test "K7: no device node can be made, in any place; with the capability it can, and is dead" {
@@ -863,7 +864,7 @@ no_loop() {
 	fails_with 125 "$(said 'open("text"): Permission denied (EACCES)' "$look" 'it must be readable: run it as root')" as_nobody_in pivot text true
 	fails_with 125 'pivot: stat("/none"): No such file or directory (ENOENT)
 pivot: while: look at what shall be mounted' pivot --bind /none:/mnt "$root" true
-	fails_with 125 "$(said '"text": no file system in it' 'look at what shall be mounted' \
+	fails_with 125 "$(said "\"$PWD/text\": no file system in it" 'look at what shall be mounted' \
 		'--image takes one of ext4, xfs, btrfs, squashfs, erofs: mkimg --from DIR IMG makes an image')" pivot --image text:/mnt "$root" true
 }
 
@@ -1016,10 +1017,10 @@ pivot: hint: write --image SOURCE:DST[:OPTION,…], DST from the new root's /" p
 
 @test "--tmpfs: empty, of a size, writable, gone with the container" {
 	prints $'/tmp rw,nosuid,nodev,relatime,size=1024k,mode=700\n0' pivot --tmpfs /tmp:size=1M,mode=700 "$root" sh -c 'sed -n "s/^tmpfs \(\/tmp\) tmpfs \([^ ]*\) .*/\1 \2/p" /proc/mounts | sed s/,inode64//; ls -A /tmp | wc -l'
-	run pivot --tmpfs /tmp:size=64k "$root" sh -c 'head -c 100000 /dev/zero >/tmp/x'
+	run pivot --tmpfs /tmp:size=64k "$root" sh -c 'head -c 100000 /dev/zero >/tmp/large'
 	[ "$status" != 0 ]
-	prints '' pivot --tmpfs /tmp:size=1M "$root" sh -c 'head -c 100000 /dev/zero >/tmp/x'
-	[ ! -e "$root/tmp/x" ]
+	prints '' pivot --tmpfs /tmp:size=1M "$root" sh -c 'head -c 100000 /dev/zero >/tmp/large'
+	[ ! -e "$root/tmp/large" ]
 	fails_with 1 'touch: /tmp/x: Read-only file system' pivot --tmpfs /tmp:ro "$root" touch /tmp/x
 	run pivot --tmpfs /tmp:size=many "$root" true
 	[ "$status" = 125 ] && [[ $output == *'fsconfig("tmpfs", size="many"): Invalid argument (EINVAL)'* ]]
@@ -1069,8 +1070,7 @@ pivot: hint: write --image SOURCE:DST[:OPTION,…], DST from the new root's /" p
 }
 
 @test "the same through nsexec, with the status handed on, and from an image nothing is left attached" {
-	run nsexec --pid --net -- pivot "$BATS_FILE_TMPDIR/img" none
-	[ "$status" = 127 ]
+	run -127 nsexec --pid --net -- pivot "$BATS_FILE_TMPDIR/img" none
 	run nsexec --pid --net -- pivot "$BATS_FILE_TMPDIR/img" sh -c 'exit 42'
 	[ "$status" = 42 ]
 	run nsexec --pid --net -- pivot "$BATS_FILE_TMPDIR/img" sh -c 'kill -9 $$; exit 3'
@@ -1117,7 +1117,9 @@ no_image_attached() {
 	prints $'seen\n0' pivot --bare "$root" sh -c 'echo $CANARY; ls /proc | wc -l'
 	small_root tree
 	mknod tree/zero c 1 5
-	prints 1 pivot --bare tree sh -c 'head -c 1 /zero | wc -c' || prints 1 pivot --bare --bind "$PWD/tree:/mnt" "$root" sh -c 'head -c 1 /zero | wc -c'
+	prints '' pivot --bare tree sh -c ': </zero'
+	run pivot tree sh -c ': </zero'
+	[ "$status" = 1 ] && [[ $output == *'Permission denied' ]]
 	prints 'tmpfs' pivot --bare --bind /proc:/proc "$root" sh -c 'mount -t tmpfs x /mnt && grep -o " /mnt tmpfs" /proc/mounts | cut -d" " -f3'
 	prints / pivot --bare "$root" pwd
 	fails_with 1 'touch: /x: Read-only file system' pivot --bare --read-only "$root" touch /x
@@ -1136,7 +1138,7 @@ pivot: hint: pivot --help lists what it takes" pivot --privileged --cap-drop ALL
 
 @test "--userns: root inside is nobody outside, and the range is the one asked for" {
 	own_image
-	start_inside contain --userns 200000:1000 img
+	start_inside nsexec --pid --net --ipc -- pivot --userns 200000:1000 img
 	[ "$(status_of "$inside" Uid)" = "200000 200000 200000 200000" ]
 	[ "$(status_of "$inside" Gid)" = "200000 200000 200000 200000" ]
 	[ "$(status_of "$inside" Groups)" = "" ]
@@ -1145,7 +1147,7 @@ pivot: hint: pivot --help lists what it takes" pivot --privileged --cap-drop ALL
 	[ "$(readlink "/proc/$inside/ns/user")" != "$(readlink /proc/self/ns/user)" ]
 	[ "$(status_of "$inside" CapEff)" = 00000000000004fb ]
 	end_inside
-	start_inside contain img
+	start_inside nsexec --pid --net --ipc -- pivot img
 	[ "$(status_of "$inside" Uid)" = "0 0 0 0" ]
 	[ "$(readlink "/proc/$inside/ns/user")" = "$(readlink /proc/self/ns/user)" ]
 	end_inside
@@ -1184,8 +1186,8 @@ pivot: hint: pivot --help lists what it takes" pivot --privileged --cap-drop ALL
 
 @test "--userns: /dev, /dev/pts, /dev/shm and --tmpfs belong to the new root; devices work; nobody else's do" {
 	own_image
-	prints $'0:0 /dev\n0:0 /dev/pts\n0:0 /dev/shm\n0:0 /opt\nok' contain --userns auto --tmpfs /opt img sh -c \
-		'stat -c "%u:%g %n" /dev /dev/pts /dev/shm /opt; echo x >/dev/null && head -c 1 /dev/zero >/dev/null && echo x >/dev/shm/x && echo x >/opt/x && echo ok'
+	prints $'0:0 /dev\n0:0 /dev/shm\n0:0 /opt\n0:5 620\nok' contain --userns auto --tmpfs /opt img sh -c \
+		'stat -c "%u:%g %n" /dev /dev/shm /opt; exec 5<>/dev/ptmx; stat -c "%u:%g %a" /dev/pts/0; echo x >/dev/null && head -c 1 /dev/zero >/dev/null && echo x >/dev/shm/x && echo x >/opt/x && echo ok'
 }
 
 @test "--userns: mount points that are missing are made, with owners of the image's own" {
@@ -1253,7 +1255,7 @@ pivot: hint: give auto, or the first id outside and how many: --userns 100000:65
 	run --separate-stderr nsexec -r --pid --net --ipc -- pivot "$device" true
 	chmod 660 "$device"
 	losetup --detach "$device"
-	same "$(said 'fsopen("ext4"): Operation not permitted (EPERM)' "$MOUNT_WHY" \
+	same "$(said "fsconfig(\"ext4\" on \"$device\", FSCONFIG_CMD_CREATE): Operation not permitted (EPERM)" "$MOUNT_WHY" \
 		'the kernel mounts images for root only, not for the root of a user namespace: run it as root, with pivot --userns auto')" "$stderr"
 }
 

@@ -107,10 +107,7 @@ fn tree_steps(
                 Call::CopyTree { from: path.clone(), at: at.clone() },
             ));
             if attributes != Attributes::NONE {
-                steps.push(Step::new(
-                    "what lies in it may not raise privileges: set-user-ID bits and device nodes are dead",
-                    Call::SetAttributes { attributes, at },
-                ));
+                steps.push(Step::new(why_attributes(attributes), Call::SetAttributes { attributes, at }));
             }
         }
         Source::Image { path, file_system } => {
@@ -144,6 +141,18 @@ fn tree_steps(
         ));
     }
     steps
+}
+
+fn why_attributes(attributes: Attributes) -> &'static str {
+    let is_read_only = attributes.and(Attributes::READ_ONLY) == attributes;
+    let is_dead = attributes.and(Attributes::NO_SUID) == attributes;
+    match (is_read_only, is_dead) {
+        (true, true) => {
+            "nothing in it nor below it can be written, and set-user-ID bits and device nodes are dead"
+        }
+        (true, false) => "nothing in it nor below it can be written",
+        _ => "what lies in it may not raise privileges: set-user-ID bits and device nodes are dead",
+    }
 }
 
 fn device_fs(kind: &'static str, attributes: Attributes, read_only: bool) -> FileSystem {

@@ -8,6 +8,7 @@ use crate::mountfd::{Attributes, FileSystem};
 use crate::privileges::capsh;
 use chain::{Shell, join};
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What a call is in shell.
@@ -16,7 +17,8 @@ pub fn of(call: &Call) -> Shell {
         Call::UnshareMounts => Shell::enter(["unshare", "--mount"]),
         Call::MakePrivate => Shell::enter(["unshare", "--propagation", "private"]),
         Call::CopyTree { from, at: At::Root } => {
-            lines([words(&["mount", "--rbind"], [from.as_os_str(); 2]), words(&["cd"], [from.as_os_str()])])
+            let from = operand(from);
+            lines([words(&["mount", "--rbind"], [&from, &from]), words(&["cd"], [&from])])
         }
         Call::CopyTree { from, at: At::Below(at) } => {
             let mut lines_of =
@@ -79,6 +81,12 @@ fn lines(lines: impl IntoIterator<Item = OsString>) -> Shell {
     Shell::Line(lines.join(OsStr::new("\n")))
 }
 
+/// A path as a command must read it: one that begins with a hyphen is no option.
+fn operand(path: &Path) -> OsString {
+    let is_option = path.as_os_str().as_bytes().starts_with(b"-");
+    if is_option { Path::new(".").join(path).into() } else { path.into() }
+}
+
 /// A path of the new root, from its directory: `/a/b` is `./a/b`.
 fn below(at: &Path) -> OsString {
     At::Below(at.to_owned()).in_shell()
@@ -94,10 +102,11 @@ fn touch(at: &Path) -> OsString {
 
 fn mount_source(fs: &FileSystem, source: &Source, at: &At, parking: &str) -> Shell {
     let (from, is_image) = match source {
-        Source::Image { path, .. } => (path.as_os_str(), true),
-        Source::Device { path, .. } => (path.as_os_str(), false),
-        _ => (OsStr::new("tmpfs"), false),
+        Source::Image { path, .. } => (operand(path), true),
+        Source::Device { path, .. } => (operand(path), false),
+        _ => (OsString::from("tmpfs"), false),
     };
+    let from = from.as_os_str();
     match at {
         At::Root => {
             lines(mount(fs, from, is_image, parking.as_ref()).into_iter().chain([words(&["cd"], [parking])]))

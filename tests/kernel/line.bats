@@ -48,10 +48,12 @@ line() {
 
 # Finds `/bin/sleep 1000`, which is inside a container; `inside` is its number here.
 find_inside() {
-	local pid
+	local pid word number
 	inside=
 	for pid in /proc/[0-9]*; do
-		[ "$(tr '\0' ' ' 2>/dev/null <"$pid/cmdline")" != '/bin/sleep 1000 ' ] || inside=${pid#/proc/}
+		word='' number=''
+		{ read -rd '' word && read -rd '' number; } 2>/dev/null <"$pid/cmdline" || :
+		[ "$word $number" != '/bin/sleep 1000' ] || inside=${pid#/proc/}
 	done
 	[ -n "$inside" ]
 }

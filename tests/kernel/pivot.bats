@@ -73,11 +73,12 @@ start_inside() {
 }
 
 find_inside() {
-	local pid
+	local pid word number
 	inside=
 	for pid in /proc/[0-9]*; do
-		[ "$(tr '\0' ' ' <"$pid/cmdline" 2>/dev/null)" = '/bin/sleep 1000 ' ] || continue
-		inside=${pid#/proc/}
+		word='' number=''
+		{ read -rd '' word && read -rd '' number; } 2>/dev/null <"$pid/cmdline" || :
+		[ "$word $number" != '/bin/sleep 1000' ] || inside=${pid#/proc/}
 	done
 	[ -n "$inside" ]
 }

@@ -25,8 +25,10 @@ fn cause(errno: Errno, hint: impl Into<String>) -> Option<Cause> {
 
 /// Looks for what stops `path`, an existing file, from being run; none when nothing seems to.
 pub fn obstacle(path: &Path) -> Option<Cause> {
-    if path.is_dir() {
-        return cause(Errno::EACCES, format!("{} is a directory", quoted(path)));
+    let about = path.metadata().ok()?;
+    if !about.is_file() {
+        let what = if about.is_dir() { "a directory" } else { "no regular file" };
+        return cause(Errno::EACCES, format!("{} is {what}", quoted(path)));
     }
     if nix::unistd::faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::X_OK, nix::fcntl::AtFlags::AT_EACCESS)
         .is_err()
@@ -62,6 +64,9 @@ fn script(line: &[u8]) -> Option<Cause> {
         let hint =
             format!("its lines end in CR LF, so it asks for the interpreter \"{name}\\r\": remove the CRs");
         return cause(Errno::ENOENT, hint);
+    }
+    if word.is_empty() {
+        return cause(Errno::ENOEXEC, "its first line is #! and names no interpreter");
     }
     missing(interpreter)
 }

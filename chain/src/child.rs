@@ -79,7 +79,10 @@ pub(crate) fn fork(born_into: &[Kind]) -> Result<Side, Errno> {
         Ok(None) => {
             drop(parents);
             let child = Child { leash: childs };
-            child.settle(&inherited, &on_child)?;
+            if child.settle(&inherited, &on_child).is_err() {
+                child.failed();
+                sys::exit_now(crate::fail::TOOL_FAILED);
+            }
             Ok(Side::Child(child))
         }
         Err(errno) => {
@@ -196,7 +199,7 @@ impl Parent {
     fn pass_on(&self, arrived: &Arrived) -> bool {
         let Arrived { signal, by_kill } = *arrived;
         let dispositions = Dispositions::of(self.child);
-        if dispositions.caught(signal) {
+        if dispositions.awaits(signal) {
             // What the terminal sends goes to the whole process group, so the child has it already.
             if by_kill {
                 let _ = kill(self.child, signal);
@@ -252,7 +255,7 @@ impl Holder {
             None => {
                 drop(ours);
                 let _ = recv(its.as_raw_fd(), &mut [0], MsgFlags::empty());
-                sys::exit_now()
+                sys::exit_now(0)
             }
         }
     }
@@ -306,8 +309,9 @@ fn parent_in(stat: &File) -> Option<String> {
     text.rsplit_once(')')?.1.split_whitespace().nth(1).map(str::to_owned)
 }
 
-/// Which signals a process catches and ignores: SigCgt and SigIgn of proc_pid_status(5).
+/// What a process does with signals: SigBlk, SigCgt and SigIgn of proc_pid_status(5).
 struct Dispositions {
+    blocked: u64,
     caught: u64,
     ignored: u64,
 }
@@ -315,11 +319,16 @@ struct Dispositions {
 impl Dispositions {
     fn of(process: Pid) -> Dispositions {
         let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-        Dispositions { caught: mask_of(&text, "SigCgt:"), ignored: mask_of(&text, "SigIgn:") }
+        Dispositions {
+            blocked: mask_of(&text, "SigBlk:"),
+            caught: mask_of(&text, "SigCgt:"),
+            ignored: mask_of(&text, "SigIgn:"),
+        }
     }
 
-    fn caught(&self, signal: Signal) -> bool {
-        self.caught >> (signal as u32 - 1) & 1 == 1
+    /// It has a handler, or has blocked the signal to take it with sigwait(3) or signalfd(2).
+    fn awaits(&self, signal: Signal) -> bool {
+        (self.caught | self.blocked) >> (signal as u32 - 1) & 1 == 1
     }
 
     fn ignored(&self, signal: Signal) -> bool {
@@ -338,10 +347,14 @@ mod tests {
 
     #[test]
     fn the_masks_of_a_status_file_are_read_bit_by_bit() {
-        let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004002\n";
-        let masks = Dispositions { caught: mask_of(status, "SigCgt:"), ignored: mask_of(status, "SigIgn:") };
+        let status = "SigBlk:\t0000000000000200\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004002\n";
+        let masks = Dispositions {
+            blocked: mask_of(status, "SigBlk:"),
+            caught: mask_of(status, "SigCgt:"),
+            ignored: mask_of(status, "SigIgn:"),
+        };
         assert!(
-            masks.caught(Signal::SIGINT) && masks.caught(Signal::SIGTERM) && !masks.caught(Signal::SIGHUP)
+            masks.awaits(Signal::SIGINT) && masks.awaits(Signal::SIGTERM) && !masks.awaits(Signal::SIGHUP)
         );
         assert!(masks.ignored(Signal::SIGPIPE) && !masks.ignored(Signal::SIGINT));
     }

@@ -18,8 +18,8 @@ pub const TOOLS: [&str; 5] = ["nsexec", "mkimg", "cgset", "vethup", "pivot"];
 /// Why any of our tools runs another program.
 pub const WHY: &str = "become the program: same process, same number, another life";
 
-/// Where execvp(3) looks when PATH is not set.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs are looked up when nothing says where.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The program a tool becomes.
 #[derive(Debug)]
@@ -110,11 +110,25 @@ impl Program {
         files.into_iter().nth(sound.unwrap_or(0))
     }
 
+    /// Why a path that was given cannot be looked at, where that is not for want of a file.
+    fn out_of_reach(&self) -> Option<Errno> {
+        let is_path = self.name().as_bytes().contains(&b'/');
+        let error = std::fs::metadata(self.name()).err().filter(|_| is_path)?;
+        let errno = Errno::from_raw(error.raw_os_error()?);
+        (!matches!(errno, Errno::ENOENT | Errno::ENOTDIR)).then_some(errno)
+    }
+
     fn absent(&self) -> Failure {
         let name = self.name();
         let call = format!("execve({})", quoted(name));
+        if let Some(errno) = self.out_of_reach() {
+            return Failure::refused(call, errno)
+                .why(WHY)
+                .status(CANNOT_RUN)
+                .hint("a directory on the way to it may not be searched, or its links lead in a circle");
+        }
         let failure = Failure::refused(call, Errno::ENOENT).why(WHY).status(NOT_FOUND);
-        let is_tool = TOOLS.iter().any(|tool| name == OsStr::new(tool));
+        let is_tool = TOOLS.iter().any(|tool| Path::new(name).file_name() == Some(OsStr::new(tool)));
         match &self.absent_hint {
             Some(_) if is_tool => failure.hint(format!(
                 "what stands right of pivot runs in the new root: put {} left of pivot",
@@ -127,6 +141,9 @@ impl Program {
                 failure.hint("the value of an option that can do without is written with =, as in --pid=4711")
             }
             Some(hint) => failure.hint(hint),
+            None if Path::new(name).is_symlink() => {
+                failure.hint("it is a symbolic link to what is not there")
+            }
             None if name.as_bytes().contains(&b'/') => failure.hint("there is no such file"),
             None => failure.hint(format!("not in any directory of PATH={}", self.search.to_string_lossy())),
         }
@@ -182,6 +199,8 @@ impl Program {
         let value = mode.for_next(made).unwrap_or_default();
         let mut command = std::process::Command::new(&found.path);
         command.args(&self.words[1..]).env(MODE_VARIABLE, value);
+        // Ignored, as some launchers leave it, SIGCHLD would have the kernel reap the child and forget its status.
+        let _ = crate::sys::set_default(nix::sys::signal::Signal::SIGCHLD);
         let status = command.status().map_err(|error| {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
             refused(&found.path, errno, None)

@@ -29,7 +29,7 @@ mod strace;
 mod sys;
 
 pub use child::{Holder, Lifeline};
-pub use exec::{Program, TOOLS, c_string};
+pub use exec::{DEFAULT_PATH, Program, TOOLS, c_string};
 pub use fail::{CANNOT_RUN, Failure, NOT_FOUND, TOOL_FAILED, in_words};
 pub use limits::why_no_namespace;
 pub use loopdev::{Attached, LoopDevice, LoopFlags, attach, attached, detach, devices_on, why_no_loop};

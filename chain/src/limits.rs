@@ -19,7 +19,7 @@ pub fn why_no_namespace(kinds: &[Kind], errno: Errno) -> Option<String> {
             "a security policy or a chroot forbids user namespaces: run it as root, or outside that sandbox".into(),
         ),
         Errno::ENOSPC | Errno::EUSERS => Some(match kinds.iter().find(|kind| limit_of(**kind) == Some(0)) {
-            Some(kind) => format!("{} forbids it: sysctl user.max_{}_namespaces=1000", sysctl(*kind), sysctl_name(*kind)),
+            Some(kind) => format!("{} forbids it: sysctl user.max_{}_namespaces=1000", sysctl(*kind), kind.file()),
             None => "the limit of nested or counted namespaces is reached: see /proc/sys/user".into(),
         }),
         Errno::EINVAL => kinds.iter().find(|kind| !is_built_in(**kind)).map(|kind| {
@@ -50,12 +50,8 @@ fn switched_off(name: &str) -> bool {
     std::fs::read_to_string(format!("/proc/sys/{name}")).is_ok_and(|text| text.trim() == "0")
 }
 
-fn sysctl_name(kind: Kind) -> &'static str {
-    kind.file()
-}
-
 fn sysctl(kind: Kind) -> String {
-    format!("/proc/sys/user/max_{}_namespaces", sysctl_name(kind))
+    format!("/proc/sys/user/max_{}_namespaces", kind.file())
 }
 
 fn limit_of(kind: Kind) -> Option<u64> {

@@ -9,6 +9,7 @@ use crate::narrate::{Made, Mode};
 use crate::run::perform;
 use crate::shell::{Script, Shell};
 use crate::step::{Call, Step};
+use nix::errno::Errno;
 use std::io::Write;
 
 /// Where a plan splits in two processes.
@@ -104,7 +105,7 @@ impl<C: Call> Plan<C> {
         let mut status = 0;
         if let Some(program) = &self.program {
             if program.is_ours() {
-                print(&script.opening());
+                print(&script.opening())?;
                 status = program.let_it_print(mode, &self.made)?;
             } else {
                 let is_nested = !outer.namespaces.is_empty();
@@ -114,13 +115,20 @@ impl<C: Call> Plan<C> {
         for step in &after {
             script.step(step.why, step.call.shell());
         }
-        print(&script.closing());
+        print(&script.closing())?;
         Ok(status)
     }
 }
 
 /// Writes data on stdout; who closes the pipe has seen enough.
-fn print(bytes: &[u8]) {
+fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout();
-    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            Err(Failure::refused("write(1)", errno)
+                .hint("the script could not be written where stdout leads"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -42,8 +42,13 @@ pub(crate) fn perform<C: Call>(plan: Plan<C>, tool: &'static str, mode: &Mode) -
 }
 
 impl<C: Call> Run<'_, C> {
-    /// Takes the steps one after the other; when one is refused, undoes what was made, last first.
+    /// Takes the steps; when one is refused, undoes what was made, last first.
     fn steps(&mut self, steps: Vec<Step<C>>) -> Result<(), Failure> {
+        self.take(steps).inspect_err(|_| self.undo())
+    }
+
+    /// Takes the steps one after the other, up to the first that is refused.
+    fn take(&mut self, steps: Vec<Step<C>>) -> Result<(), Failure> {
         for step in steps {
             self.narrator.why(step.why);
             match step.call.run(&mut self.state) {
@@ -56,7 +61,6 @@ impl<C: Call> Run<'_, C> {
                     self.narrator.call(&step.call, format_args!(" = {}", refusal.in_words()));
                     let failure = step.failure(&refusal);
                     if !step.is_optional {
-                        self.undo();
                         return Err(failure);
                     }
                     failure.report(&format!("{}: warning", self.narrator.tool));
@@ -142,7 +146,12 @@ impl<C: Call> Run<'_, C> {
 
     fn attend(&mut self, parent: &Parent, is_held: bool, beside: Vec<Step<C>>) -> Result<u8, Failure> {
         if is_held && parent.child_is_held() {
-            self.steps(beside).inspect_err(|_| parent.kill())?;
+            if let Err(failure) = self.take(beside) {
+                // The child first: it may be using what is undone.
+                parent.kill();
+                self.undo();
+                return Err(failure);
+            }
             parent.go();
         }
         let ended = parent.wait()?;

@@ -17,9 +17,9 @@ pub(crate) fn clone_process(flags: CloneFlags) -> Result<Option<Pid>, Errno> {
 }
 
 /// _exit(2): ends a copy of this process without running what the original still has to run at its own end.
-pub(crate) fn exit_now() -> ! {
+pub(crate) fn exit_now(status: u8) -> ! {
     // SAFETY: the call takes a number and does not return.
-    unsafe { libc::_exit(0) }
+    unsafe { libc::_exit(status.into()) }
 }
 
 /// A signal that was waited for.

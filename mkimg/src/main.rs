@@ -27,6 +27,8 @@ use chain::Mode;
 chain::entry!(mkimg);
 
 fn mkimg(tool: &'static str) -> anyhow::Result<u8> {
+    // Ignored, as some launchers leave it, SIGCHLD would hide how mkfs ended; no program inherits it from here.
+    chain::set_default(nix::sys::signal::Signal::SIGCHLD)?;
     let cli: cli::Cli = chain::parse()?;
     let mode = Mode::new(cli.narration)?;
     let facts = facts::Facts::read(&cli, &mode)?;

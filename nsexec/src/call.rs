@@ -3,7 +3,7 @@
 
 use crate::cli::Propagation;
 use crate::facts::Target;
-use chain::{Answer, Kind, Refusal, Shell, quoted, why_no_namespace};
+use chain::{Answer, Kind, Lifeline, Refusal, Shell, quoted, why_no_namespace};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{setns, unshare};
@@ -13,6 +13,7 @@ use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A call; each variant is named after the system call or the file.
@@ -30,6 +31,8 @@ pub enum Call {
     BecomeRoot,
     /// mount(2) of `/` with nothing but a propagation
     Propagate(Propagation),
+    /// PR_SET_PDEATHSIG of prctl(2)
+    RenewLifeline(Lifeline),
     /// RTM_NEWLINK of rtnetlink(7)
     LinkUp,
     /// A file below `/proc/sys`
@@ -52,6 +55,8 @@ pub enum Call {
 #[derive(Default)]
 pub struct State {
     child: Option<Pid>,
+    /// The PID file is ours, to be removed by us.
+    has_pid_file: bool,
 }
 
 impl State {
@@ -83,6 +88,7 @@ impl Display for Call {
             Call::Propagate(how) => {
                 write!(f, "mount(NULL, \"/\", NULL, MS_REC|{}, NULL)", propagation(*how).0)
             }
+            Call::RenewLifeline(lifeline) => f.write_str(&lifeline.call()),
             Call::LinkUp => f.write_str("sendto(NETLINK_ROUTE, {RTM_NEWLINK, \"lo\", IFF_UP})"),
             Call::WriteSysctl { name, value } => write!(f, "write(\"/proc/sys/{name}\", \"{value}\")"),
             Call::SetHostname(name) => write!(f, "sethostname({})", quoted(name)),
@@ -137,7 +143,9 @@ impl chain::Call for Call {
             Call::WaitForEnd(fd) => {
                 Shell::Line(format!("cat <&{} >/dev/null", std::os::fd::AsRawFd::as_raw_fd(fd)).into())
             }
-            Call::WritePidFile(_) | Call::RemoveFile(_) | Call::TellReady(_) => Shell::Nothing,
+            Call::RenewLifeline(_) | Call::WritePidFile(_) | Call::RemoveFile(_) | Call::TellReady(_) => {
+                Shell::Nothing
+            }
         }
     }
 
@@ -149,7 +157,9 @@ impl chain::Call for Call {
             Call::WriteMap { file, outside } => {
                 return write_once(&Path::new("/proc/self").join(file), &format!("0 {outside} 1"));
             }
-            Call::BecomeRoot => match setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0)) {
+            Call::BecomeRoot => match give_up_groups()
+                .and_then(|()| setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0)))
+            {
                 // The namespace has no id 0: the caller keeps the id it has.
                 Err(Errno::EINVAL) => return Ok(Answer::AlreadyThere),
                 answer => {
@@ -161,6 +171,7 @@ impl chain::Call for Call {
                 let flags = propagation(*how).1 | MsFlags::MS_REC;
                 mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)?;
             }
+            Call::RenewLifeline(lifeline) => lifeline.renew()?,
             Call::LinkUp => crate::rtnl::set_lo_up()?,
             Call::WriteSysctl { name, value } => {
                 return write_once(&Path::new("/proc/sys").join(name), value);
@@ -170,7 +181,17 @@ impl chain::Call for Call {
                 let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
                 mount(Some("proc"), at, Some("proc"), flags, None::<&str>)?;
             }
-            Call::WritePidFile(path) => std::fs::write(path, format!("{}\n", state.program()))?,
+            Call::WritePidFile(path) => {
+                let mut file = OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .custom_flags(libc::O_NOFOLLOW)
+                    .open(path)?;
+                state.has_pid_file = true;
+                file.write_all(format!("{}\n", state.program()).as_bytes())?;
+            }
+            Call::RemoveFile(_) if !state.has_pid_file => return Ok(Answer::AlreadyThere),
             Call::RemoveFile(path) => match std::fs::remove_file(path) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     return Ok(Answer::AlreadyThere);
@@ -209,6 +230,14 @@ impl chain::Call for Call {
             },
             _ => None,
         }
+    }
+}
+
+/// setgroups(2): the groups of the caller mean nothing in there, and where they may not be given up they stay.
+fn give_up_groups() -> Result<(), Errno> {
+    match nix::unistd::setgroups(&[]) {
+        Err(Errno::EPERM) => Ok(()),
+        answer => answer,
     }
 }
 

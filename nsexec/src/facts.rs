@@ -1,7 +1,7 @@
 //! A read-only look at the machine: who we are, what is joined, where the program is.
 
 use crate::cli::Cli;
-use chain::{Failure, Kind, Program, quoted};
+use chain::{Failure, Kind, Lifeline, Program, quoted};
 use nix::errno::Errno;
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 use std::ffi::OsStr;
@@ -29,6 +29,8 @@ pub struct Facts {
     /// Descriptors the caller opened for us.
     pub ready: Option<OwnedFd>,
     pub wait: Option<OwnedFd>,
+    /// Looked for only where a user namespace is joined, which is what cuts it.
+    pub lifeline: Option<Lifeline>,
     pub joins: Vec<Target>,
     pub program: Program,
     /// Somebody reads our messages as they come.
@@ -51,7 +53,11 @@ impl Facts {
             }
         }
         let words = match cli.program.as_slice() {
-            [] => vec![std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into())],
+            [] => vec![
+                std::env::var_os("SHELL")
+                    .filter(|shell| !shell.is_empty())
+                    .unwrap_or_else(|| "/bin/sh".into()),
+            ],
             words => words.to_vec(),
         };
         let elsewhere = joins.iter().any(|target| target.kind == Kind::Mount);
@@ -61,6 +67,11 @@ impl Facts {
             groups: if cli.makes(Kind::Net) { mapped_groups(cli) } else { (0, 0) },
             ready,
             wait,
+            lifeline: if joins.iter().any(|target| target.kind == Kind::User) {
+                Lifeline::look()
+            } else {
+                None
+            },
             joins,
             program: if elsewhere { Program::later(words) } else { Program::find(words)? },
             on_terminal: std::io::stderr().is_terminal(),

@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::cli::{Cli, Propagation};
 use crate::facts::{Facts, Target};
-use chain::{Failure, Fork, Kind, Made, Plan, Step};
+use chain::{Failure, Fork, Kind, Lifeline, Made, Plan, Step};
 use std::path::PathBuf;
 
 /// Decides everything; does nothing.
@@ -24,7 +24,7 @@ pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
     namespaces.extend(facts.joins.iter().map(|target| target.kind));
     let made = Made { namespaces, root: cli.map_root_user };
 
-    let before = joins(facts.joins, facts.uid);
+    let before = joins(facts.joins, facts.uid, facts.lifeline);
     // In a new user namespace without a map there is no group to let ping.
     let groups = match new.contains(&Kind::User) {
         true => cli.map_root_user.then_some((0, 0)),
@@ -78,14 +78,21 @@ fn why_fork(born_into: &[Kind]) -> &'static str {
 
 /// Namespaces that exist. A privileged caller joins the user namespace last, for it gives up its rights there; any other
 /// joins it first, for it gains them there.
-fn joins(mut targets: Vec<Target>, uid: u32) -> Vec<Step<Call>> {
+fn joins(mut targets: Vec<Target>, uid: u32, lifeline: Option<Lifeline>) -> Vec<Step<Call>> {
     targets.sort_by_key(|target| (target.kind == Kind::User) == (uid == 0));
     let mut steps = Vec::new();
+    let mut lifeline = lifeline;
     for target in targets {
         let kind = target.kind;
         steps.push(Step::new(why_join(kind), Call::JoinNs(target)));
         if kind == Kind::User {
             steps.push(Step::new("be root of that user namespace, where it has one", Call::BecomeRoot));
+            steps.extend(lifeline.take().map(|lifeline| {
+                Step::new(
+                    "the kernel forgets this with a change of ids: die when the waiting parent dies",
+                    Call::RenewLifeline(lifeline),
+                )
+            }));
         }
     }
     steps
@@ -205,6 +212,14 @@ fn refuse_contradictions(cli: &Cli, new: &[Kind], facts: &Facts) -> Result<(), F
         return Err(Failure::new("--hostname would rename this host")
             .hint("add --uts for a host name of its own, or --uts=PID to rename that namespace"));
     }
+    let joins_mounts = facts.joins.iter().any(|target| target.kind == Kind::Mount);
+    if let Some(path) = cli.pid_file.as_ref().filter(|_| joins_mounts) {
+        return Err(Failure::new(format!(
+            "--pid-file {}: it would be a file of the namespace that is joined",
+            chain::quoted(path)
+        ))
+        .hint("with --mount=… write the number yourself: --ready-fd N gives it"));
+    }
     if cli.map_root_user && !new.contains(&Kind::User) {
         return Err(Failure::new("-r maps the ids of a new user namespace, and --user=… joins one")
             .hint("leave out one of the two"));
@@ -237,6 +252,7 @@ mod tests {
             groups: (0, 2_147_483_647),
             ready: None,
             wait: None,
+            lifeline: None,
             joins: Vec::new(),
             program: chain::Program::later(vec!["ps".into()]),
             on_terminal: false,

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 /// What is not asked for is confined: few capabilities, no new privileges, no environment, no descriptors, masked
 /// kernel files. It is a boundary only together with the namespaces of nsexec, --pid first.
 #[derive(Parser, Debug, Default)]
-#[command(version, after_help = EXAMPLES, override_usage = "pivot [OPTION]... ROOT [--] [PROG [ARG]...]")]
+#[command(version, args_override_self = true, after_help = EXAMPLES, override_usage = "pivot [OPTION]... ROOT [--] [PROG [ARG]...]")]
 pub struct Cli {
     /// Change the root and nothing else: the primitive by itself
     #[arg(long, help_heading = "Root", conflicts_with_all = ["privileged", "userns", "user", "cap_add", "cap_drop", "env", "keep_env", "keep_fd"])]
@@ -18,7 +18,7 @@ pub struct Cli {
     /// Nothing in ROOT can be written
     #[arg(long, help_heading = "Root")]
     pub read_only: bool,
-    /// Show the host's SRC at DST; options are ro, nosuid, nodev, noexec, exec, idmap
+    /// Show the host's SRC at DST; options are ro, noexec, and noidmap with --userns
     #[arg(long, value_name = "SRC:DST[:OPT,…]", help_heading = "Root")]
     pub bind: Vec<OsString>,
     /// Mount the file system in IMG at DST; options as with --bind

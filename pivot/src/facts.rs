@@ -97,6 +97,9 @@ impl Facts {
             return Err(no_file_system(path, "ROOT is a directory, or holds").why(WHY_ROOT).into());
         }
         refuse_unmovable_root()?;
+        if !cli.bare && !cli.privileged {
+            refuse_open_directories()?;
+        }
         if let Some(word) = cli.env.iter().find(|word| word.is_empty() || word.as_bytes().starts_with(b"=")) {
             return Err(Failure::new(format!("--env {}: no name", quoted(word)))
                 .hint("write --env NAME=VALUE, or --env NAME to keep the caller's")
@@ -297,6 +300,23 @@ impl Extra {
         self.attributes = self.attributes.and(attribute);
         Some(())
     }
+}
+
+/// Descriptors 0 to 2 are the program's to keep; a directory among them would be a way out.
+fn refuse_open_directories() -> Result<(), Failure> {
+    use nix::sys::stat::{SFlag, fstat};
+    for (fd, about) in
+        [(0, fstat(std::io::stdin())), (1, fstat(std::io::stdout())), (2, fstat(std::io::stderr()))]
+    {
+        let is_directory = about
+            .is_ok_and(|about| SFlag::from_bits_truncate(about.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR);
+        if is_directory {
+            return Err(Failure::new(format!("descriptor {fd} is a directory of the host"))
+                .why("an open directory of the host would be a way out of the new root")
+                .hint(format!("redirect it: {fd}</dev/null")));
+        }
+    }
+    Ok(())
 }
 
 /// pivot_root(2) answers one EINVAL for all of this, so it is looked for first.

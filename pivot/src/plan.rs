@@ -10,7 +10,7 @@ use crate::privileges::Privilege;
 use crate::program::{environment, program};
 use crate::{image, mask};
 use anyhow::Result;
-use chain::{Failure, Made, Plan, Step};
+use chain::{Made, Plan, Step};
 use std::ffi::OsString;
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
@@ -22,12 +22,6 @@ const CLOSED: Attributes = Attributes::NO_SUID.and(Attributes::NO_DEV).and(Attri
 /// # Errors
 /// A capability that does not exist.
 pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>> {
-    if let Some(word) = cli.env.iter().find(|word| word.is_empty() || word.as_encoded_bytes()[0] == b'=') {
-        let what = format!("--env {}: a variable without a name", chain::quoted(word));
-        return Err(Failure::new(what)
-            .hint("write --env NAME=VALUE, or --env NAME to keep the caller's")
-            .into());
-    }
     let program = program(&cli, &facts);
     let environment = environment(&cli, &facts);
     let kept = kept_capabilities(&cli, &facts)?;
@@ -296,7 +290,7 @@ fn before_the_pivot(facts: &Facts, environment: Vec<(OsString, OsString)>) -> Ve
 /// What is given up last, because the steps before needed it.
 fn privilege_steps(cli: &Cli, facts: Facts, kept: CapSet) -> Vec<Step<Call>> {
     let step = |why, privilege| Step::new(why, Call::Privilege(privilege));
-    let is_user = facts.user.as_ref().is_some_and(|user| user.user != crate::user::Who::Number(0));
+    let is_user = facts.user.as_ref().is_some_and(|user| !user.is_root());
     let changes_ids = facts.user.is_some() || facts.userns.is_some();
     let ambient = is_user && kept != CapSet::NONE;
     let mut steps = Vec::new();
@@ -309,9 +303,13 @@ fn privilege_steps(cli: &Cli, facts: Facts, kept: CapSet) -> Vec<Step<Call>> {
             Privilege::DropBounding(kept),
         ));
     }
-    if facts.may_set_groups {
-        steps.push(step("groups of the caller would open the host's files to it", Privilege::ClearGroups));
-    }
+    steps.push(match facts.may_set_groups {
+        true => step("groups of the caller would open the host's files to it", Privilege::ClearGroups),
+        false => step(
+            "groups of the caller stay: a user namespace made without privileges may not give any up",
+            Privilege::KeepGroups,
+        ),
+    });
     if changes_ids {
         steps.push(step("be who was asked for", Privilege::SetIds { keep: ambient }));
     }
@@ -338,18 +336,21 @@ fn privilege_steps(cli: &Cli, facts: Facts, kept: CapSet) -> Vec<Step<Call>> {
     steps
 }
 
-/// Root keeps the default, anybody else none; with what was added, without what was dropped. ALL is less than one by its
-/// name: the rest can still be added to none, or dropped from all that there are.
+/// Root keeps the default, anybody else none; with what was added and without what was dropped. A name counts
+/// for more than ALL: it can be added where ALL is dropped, and dropped where ALL is added, which is all that there are.
 fn kept_capabilities(cli: &Cli, facts: &Facts) -> Result<CapSet> {
     let sets = |names: &[String]| names.iter().map(|name| CapSet::parse(name)).collect::<Result<Vec<_>>>();
     let union = |sets: &[CapSet]| sets.iter().fold(CapSet::NONE, |set, other| set.with(*other));
     let (added, dropped) = (sets(&cli.cap_add)?, sets(&cli.cap_drop)?);
     let by_name: Vec<CapSet> = dropped.iter().copied().filter(|set| *set != CapSet::ALL).collect();
-    let is_root = facts.user.as_ref().is_none_or(|user| user.user == crate::user::Who::Number(0));
+    let is_root = facts.user.as_ref().is_none_or(|user| user.is_root());
     let base = match is_root && !dropped.contains(&CapSet::ALL) {
         true => CapSet::default_of_root(),
         false => CapSet::NONE,
     };
-    let all = if added.contains(&CapSet::ALL) { facts.permitted } else { union(&added) };
-    Ok(base.with(all).without(union(&by_name)))
+    let wanted = if added.contains(&CapSet::ALL) { facts.permitted } else { base.with(union(&added)) };
+    Ok(wanted.without(union(&by_name)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,8 @@ pub enum Privilege {
     DropBounding(CapSet),
     /// setgroups(2)
     ClearGroups,
+    /// No call: setgroups(2) is denied by `/proc/self/setgroups`
+    KeepGroups,
     /// setresgid(2), setresuid(2); `keep` leaves capabilities to a user who is not root
     SetIds { keep: bool },
     /// capset(2), PR_CAP_AMBIENT of prctl(2)
@@ -78,6 +80,7 @@ impl Display for Privilege {
                 write!(f, "prctl(PR_CAPBSET_DROP, {{all but {}}})", or_none(*kept))
             }
             Privilege::ClearGroups => f.write_str("setgroups(0, [])"),
+            Privilege::KeepGroups => f.write_str("no call: /proc/self/setgroups says deny"),
             Privilege::SetIds { keep } => {
                 let first = if *keep { "prctl(PR_SET_KEEPCAPS, 1)\n" } else { "" };
                 write!(f, "{first}setresgid(GID, GID, GID)\nsetresuid(UID, UID, UID)")
@@ -155,6 +158,7 @@ impl Privilege {
                         .chain(ambient.then(|| format!("--addamb={names}"))),
                 )
             }
+            Privilege::KeepGroups => Shell::Implied,
             Privilege::SetNoNewPrivs => capsh(["--no-new-privs".into()]),
             Privilege::JoinSessionKeyring
             | Privilege::JoinUserns(_)
@@ -192,6 +196,7 @@ impl Privilege {
             }
             Privilege::DropBounding(kept) => drop_bounding(*kept)?,
             Privilege::ClearGroups => setgroups(&[])?,
+            Privilege::KeepGroups => return Ok(Answer::AlreadyThere),
             Privilege::SetIds { keep } => {
                 let (uid, gid) = (Uid::from_raw(state.account.uid), Gid::from_raw(state.account.gid));
                 if *keep {

@@ -2,12 +2,9 @@
 
 use crate::cli::Cli;
 use crate::facts::Facts;
-use chain::Program;
+use chain::{DEFAULT_PATH, Program};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-
-/// Where programs are looked up in a root nobody has said anything about.
-const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// HOME is left out where the user's own is meant, which is known once the new root's files can be read.
 pub fn environment(cli: &Cli, facts: &Facts) -> Vec<(OsString, OsString)> {
@@ -20,7 +17,7 @@ pub fn environment(cli: &Cli, facts: &Facts) -> Vec<(OsString, OsString)> {
     if cli.keep_env {
         facts.environment.iter().cloned().for_each(|(name, value)| set(name, value));
     } else {
-        set("PATH".into(), SEARCH.into());
+        set("PATH".into(), DEFAULT_PATH.into());
         if let Some((name, value)) = of_caller(OsStr::new("TERM")) {
             set(name, value);
         }
@@ -57,7 +54,7 @@ pub fn program(cli: &Cli, facts: &Facts) -> Program {
         true => facts.environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()),
         false => environment(cli, facts).into_iter().find(|(name, _)| name == "PATH").map(|(_, path)| path),
     };
-    let search = search.unwrap_or_else(|| SEARCH.into());
+    let search = search.unwrap_or_else(|| DEFAULT_PATH.into());
     let typed = in_shell(&words, &search, cli.workdir.as_deref());
     let hint = format!("it is looked up in the new root, {root}, where the host's programs are not");
     Program::later(words).along(search, hint).typed(typed)

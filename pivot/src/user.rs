@@ -59,6 +59,11 @@ impl Who {
 }
 
 impl UserSpec {
+    /// Root is meant, by number or by name.
+    pub fn is_root(&self) -> bool {
+        matches!(&self.user, Who::Number(0)) || matches!(&self.user, Who::Name(name) if name == "root")
+    }
+
     /// Reads `NAME|UID[:GID]`.
     ///
     /// # Errors

@@ -391,7 +391,7 @@ HARMLESS='execve|access|faccessat2?|arch_prctl|brk|close|exit|exit_group|fcntl|f
 		if [ -n "$inner" ] && [ $((RANDOM % 2)) = 0 ]; then victim=$inner; else victim=$chain; fi
 		kill -9 "$victim"
 		finish "$chain"
-		end=$(($(date +%s%N) / 1000000 + ${PATIENCE_MS:-1000}))
+		end=$(($(date +%s%N) / 1000000 + PATIENCE * 50))
 		until no_loop && no_process_left; do
 			[ "$(($(date +%s%N) / 1000000))" -lt "$end" ] || fail "round $round: left: $(loops_on "$PWD") $(processes_left)" || return
 			sleep 0.01

@@ -1,0 +1,359 @@
+//! The pivot binary as it is typed: help, refusals, and the dry run as text. Nothing here needs root.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// An empty directory of one test, removed when it ends.
+struct Directory(PathBuf);
+
+impl Directory {
+    /// `name` is the test's own.
+    fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("boxutils-pivot-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(path.join("root/bin")).expect("a directory is made");
+        Directory(path)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Runs pivot in it, with an environment of PATH alone.
+    fn pivot<W: AsRef<OsStr>>(&self, words: &[W]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pivot"));
+        command.args(words).current_dir(self.path()).env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
+        command.output().expect("it starts")
+    }
+
+    /// Runs `words` and expects a refusal with this text, nothing on stdout, and 125.
+    fn refused(&self, words: &[&str], text: &str) {
+        let output = self.pivot(words);
+        assert_eq!(stderr(&output), text, "{words:?}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0), "{words:?}");
+    }
+
+    /// The script of a dry run, which must say nothing else.
+    fn script<W: AsRef<OsStr> + std::fmt::Debug>(&self, words: &[W]) -> Vec<u8> {
+        let output = self.pivot(words);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{words:?}");
+        output.stdout
+    }
+
+    /// How the script of a dry run of `words` starts the program: what follows `--shell=`.
+    fn program(&self, words: &[&str]) -> String {
+        let script = String::from_utf8(self.script(words)).expect("UTF-8");
+        let (_, program) = script.split_once(" --shell=").expect("capsh starts the program");
+        program.split_once(" 3<&-\n").expect("the line ends").0.to_owned()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+#[test]
+fn the_short_help_is_one_screen_and_names_at_most_24_options() {
+    let here = Directory::new("short");
+    let output = here.pivot(&["-h"]);
+    let text = stdout(&output);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+    let options = text.lines().filter(|line| line.trim_start().starts_with('-')).count();
+    assert!((12..=24).contains(&options), "{options} options");
+    assert!(text.lines().count() <= 48, "{} lines", text.lines().count());
+}
+
+#[test]
+fn the_long_help_names_every_option_of_the_short_one_and_the_version_is_the_packages() {
+    let here = Directory::new("long");
+    let (short, long) = (stdout(&here.pivot(&["-h"])), stdout(&here.pivot(&["--help"])));
+    let options = short.split_whitespace().filter(|word| word.starts_with("--"));
+    for option in options {
+        assert!(long.contains(option), "{option}");
+    }
+    assert!(long.len() > short.len());
+    assert_eq!(stdout(&here.pivot(&["--version"])), format!("pivot {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_is_typed_wrong_is_said_in_two_lines() {
+    let here = Directory::new("usage");
+    let hint = "pivot: hint: pivot --help lists what it takes\n";
+    let cases: [(&[&str], &str); 8] = [
+        (&[], "the following required arguments were not provided: <ROOT>..."),
+        (&["--nope", "root"], "unexpected argument '--nope' found"),
+        (&["-x", "root"], "unexpected argument '-x' found"),
+        (&["--bind"], "a value is required for '--bind <SRC:DST[:OPT,…]>' but none was supplied"),
+        (&["--keep-fd", "x", "root"], "invalid value 'x' for '--keep-fd <N>': invalid digit found in string"),
+        (
+            &["--read-only=yes", "root"],
+            "unexpected value 'yes' for '--read-only' found; no more were expected",
+        ),
+        (&["--dry-run", "--explain", "root"], "the argument '--dry-run' cannot be used with '--explain'"),
+    ];
+    for (words, what) in cases {
+        here.refused(words, &format!("pivot: {what}\n{hint}"));
+    }
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let here = Directory::new("conflicts");
+    let bare: [&[&str]; 7] = [
+        &["--privileged"],
+        &["--userns", "auto"],
+        &["--user", "0"],
+        &["--cap-add", "KILL"],
+        &["--cap-drop", "KILL"],
+        &["--env", "A=b"],
+        &["--keep-fd", "3"],
+    ];
+    let privileged: [&[&str]; 3] = [&["--userns", "auto"], &["--cap-add", "KILL"], &["--cap-drop", "KILL"]];
+    let all = bare
+        .map(|words| ("--bare", words))
+        .into_iter()
+        .chain(privileged.map(|words| ("--privileged", words)));
+    for (option, others) in all {
+        let words = [&[option], others, &["--dry-run", "root"]].concat();
+        let output = here.pivot(&words);
+        assert_eq!(output.status.code(), Some(125), "{words:?}");
+        assert!(stderr(&output).contains("cannot be used with"), "{words:?}: {}", stderr(&output));
+    }
+    assert_eq!(here.pivot(&["--bare", "--read-only", "--dry-run", "root"]).status.code(), Some(0));
+    assert_eq!(here.pivot(&["--privileged", "--read-only", "--dry-run", "root"]).status.code(), Some(0));
+}
+
+#[test]
+fn values_are_checked_before_anything_is_done() {
+    let here = Directory::new("values");
+    let bind = "pivot: hint: write --bind SOURCE:DST[:OPTION,…], DST from the new root's /\n";
+    let tmpfs = "pivot: hint: write --tmpfs DST[:OPTION,…], DST from the new root's /\n";
+    for (value, what) in [
+        ("root", "no DST"),
+        (":/x", "the source is empty"),
+        ("root:x", "DST is not an absolute path below /, or holds .."),
+        ("root:/", "DST is not an absolute path below /, or holds .."),
+        ("root:", "DST is not an absolute path below /, or holds .."),
+        ("root:/a/../b", "DST is not an absolute path below /, or holds .."),
+        ("root:/x:foo", "\"foo\" is no option of it"),
+        ("root:/x:size=1M", "\"size=1M\" is no option of it"),
+        ("root:/x:idmap", "\"idmap\" is no option of it"),
+        ("root:/x:ro:y", "more than three fields"),
+    ] {
+        here.refused(&["--bind", value, "root"], &format!("pivot: --bind \"{value}\": {what}\n{bind}"));
+    }
+    for (value, what) in [
+        ("x", "DST is not an absolute path below /, or holds .."),
+        ("/x:foo=1", "\"foo=1\" is no option of it"),
+        ("/x:ro:y", "more than three fields"),
+    ] {
+        here.refused(&["--tmpfs", value, "root"], &format!("pivot: --tmpfs \"{value}\": {what}\n{tmpfs}"));
+    }
+    for value in ["=x", ""] {
+        here.refused(
+            &["--env", value, "root"],
+            &format!("pivot: --env \"{value}\": no name\npivot: hint: write --env NAME=VALUE, or --env NAME to keep the caller's\n"),
+        );
+    }
+    here.refused(&["--cap-add", "FLY", "root"], "pivot: FLY is no capability: see capabilities(7)\n");
+    here.refused(
+        &["--userns", "0:9", "root"],
+        "pivot: --userns 0:9: the map would hold the host's root\npivot: hint: begin above 0, as in --userns 100000:65536\n",
+    );
+    here.refused(
+        &["--user", "1x", "root"],
+        "pivot: --user 1x: \"1x\" is neither a name nor a number below 4294967295\npivot: hint: a number is taken as it is, and a name begins with a letter and stands in the new root's /etc/passwd\n",
+    );
+    here.refused(
+        &["--keep-fd", "77", "root"],
+        "pivot: --keep-fd 77: Bad file descriptor (EBADF)\npivot: hint: open it for pivot, as the shell does with 77<FILE or 77>FILE\n",
+    );
+    here.refused(
+        &["none"],
+        "pivot: stat(\"none\"): No such file or directory (ENOENT)\npivot: while: look at what shall become the root\npivot: hint: ROOT is a directory, an image or a block device: mkimg --from DIR IMG makes an image\n",
+    );
+}
+
+#[test]
+fn a_mode_none_of_our_tools_writes_is_refused() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pivot"));
+    let output = command.args(["/", "true"]).env("BOXUTILS_MODE", "moon").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(125));
+    assert_eq!(
+        stderr(&output),
+        "pivot: BOXUTILS_MODE=moon: not a mode\npivot: hint: BOXUTILS_MODE is how the tools of a chain tell each other their mode: unset it\n"
+    );
+}
+
+#[test]
+fn options_stop_at_root_and_the_rest_is_the_programs() {
+    let here = Directory::new("stop");
+    let same: [&[&str]; 4] = [
+        &["--dry-run", "root", "/bin/ls", "-l"],
+        &["--dry-run", "root", "--", "/bin/ls", "-l"],
+        &["--dry-run", "--", "root", "/bin/ls", "-l"],
+        &["--dry-run", "--", "root", "--", "/bin/ls", "-l"],
+    ];
+    for words in same {
+        assert_eq!(here.program(words), "/bin/ls -- -l", "{words:?}");
+    }
+    assert_eq!(
+        here.program(&["--dry-run", "root", "/bin/ls", "--", "--read-only"]),
+        "/bin/ls -- -- --read-only"
+    );
+    assert_eq!(here.program(&["--dry-run", "root"]), "/bin/sh --");
+    assert_eq!(
+        here.program(&["--dry-run", "--workdir", "/tmp", "root", "ls"]),
+        "/bin/sh -- -c 'cd \"$1\" && shift && exec \"$@\"' sh /tmp ls"
+    );
+    // An option after ROOT is the program's affair, the dry run too.
+    assert_eq!(here.pivot(&["root", "/bin/ls", "--dry-run"]).stdout, b"");
+}
+
+#[test]
+fn words_that_are_not_utf_8_go_through_as_they_are() {
+    let here = Directory::new("bytes");
+    let bytes = |bytes: &'static [u8]| OsStr::from_bytes(bytes);
+    std::fs::create_dir(here.path().join(bytes(b"r\xff"))).expect("a directory is made");
+    let script = here.script(&[
+        bytes(b"--dry-run"),
+        bytes(b"--env"),
+        bytes(b"A=\xfe"),
+        bytes(b"r\xff"),
+        bytes(b"/bin/\xfd"),
+        bytes(b"\xfc\n'"),
+    ]);
+    for part in
+        [&b"mount --rbind 'r\xff' 'r\xff'\n"[..], b"'A=\xfe'", b"--shell='/bin/\xfd' -- '\xfc\n'\\'''"]
+    {
+        assert!(script.windows(part.len()).any(|window| window == part), "{}", part.escape_ascii());
+    }
+    let refused = here.pivot(&[bytes(b"n\xff")]);
+    assert!(stderr(&refused).starts_with("pivot: stat(\"n\\xff\"): No such file or directory (ENOENT)\n"));
+    // The name of an option is text.
+    assert_eq!(here.pivot(&[bytes(b"--\xff"), bytes(b"root")]).status.code(), Some(125));
+}
+
+#[test]
+fn a_root_that_looks_like_an_option_is_none_in_the_script() {
+    let here = Directory::new("hyphen");
+    std::fs::create_dir(here.path().join("-r")).expect("a directory is made");
+    let script = String::from_utf8(here.script(&["--dry-run", "--bare", "--", "-r"])).expect("UTF-8");
+    assert!(script.contains("mount --rbind ./-r ./-r\ncd ./-r\n"), "{script}");
+}
+
+#[test]
+fn the_dry_run_of_the_primitive_is_this_script() {
+    let here = Directory::new("bare");
+    let script =
+        String::from_utf8(here.script(&["--dry-run", "--bare", "root", "/bin/sh", "-c", "echo \"$0\""]));
+    assert_eq!(script.expect("UTF-8"), BARE);
+}
+
+#[test]
+fn the_dry_run_of_a_confined_directory_is_this_script() {
+    let map = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
+    if !map.split_whitespace().eq(["0", "0", "4294967295"]) {
+        eprintln!(
+            "in a user namespace the script is another: groups cannot be cleared, and there may be no group 5"
+        );
+        return;
+    }
+    let here = Directory::new("confined");
+    let script = String::from_utf8(here.script(&["--dry-run", "root", "/bin/ls", "-l"])).expect("UTF-8");
+    assert_eq!(script, CONFINED);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let here = Directory::new("nothing");
+    here.script(&["--dry-run", "--tmpfs", "/a/b", "--bind", "root:/c", "--user", "user", "root"]);
+    let left: Vec<_> = std::fs::read_dir(here.path().join("root"))
+        .expect("it is there")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    assert_eq!(left, ["bin"]);
+}
+
+const BARE: &str = r#"# a copy of the mount table, so that no mount made in here is made on the host
+# the copy is still tied to the original wherever that is shared: cut it, both ways
+exec unshare --mount --propagation private sh -e /dev/fd/3 3<<'END_pivot'
+# take the files as a mount by itself, attached nowhere yet
+mount --rbind root root
+cd root
+# attach it over / of our own mount table, the only place it is ever attached, and stand in it
+# the new root becomes /, and the old one ends up stacked on it
+mount -n --move . /
+# let go of the old root, lazily because it is in use: from here on no path leads to the host
+# become the program: same process, same number, another life
+exec "$(command -v capsh)" --chroot=. --shell=/bin/sh -- -c 'echo "$0"' 3<&-
+END_pivot
+"#;
+
+const CONFINED: &str = r#"# a copy of the mount table, so that no mount made in here is made on the host
+# the copy is still tied to the original wherever that is shared: cut it, both ways
+exec unshare --mount --propagation private sh -e /dev/fd/3 3<<'END_pivot'
+# take the files as a mount by itself, attached nowhere yet
+mount --rbind root root
+cd root
+# what lies in it may not raise privileges: set-user-ID bits and device nodes are dead
+mount -o remount,bind,nosuid,nodev .
+findmnt -Rlno TARGET -T . | tail -n +2 | while IFS= read -r mount; do mount -o remount,bind,nosuid,nodev "$mount"; done
+# attach it over / of our own mount table, the only place it is ever attached, and stand in it
+# programs look themselves up in /proc; a new one shows the PID namespace of who mounts it
+mkdir -p ./proc
+mount -t proc -o nosuid,nodev,noexec proc ./proc
+# these tell of the whole machine, or pull its levers: show /dev/null instead
+for name in proc/config.gz proc/interrupts proc/kallsyms proc/kcore proc/key-users proc/keys proc/kmsg proc/kpagecgroup proc/kpagecount proc/kpageflags proc/latency_stats proc/mtrr proc/pagetypeinfo proc/sched_debug proc/slabinfo proc/sysrq-trigger proc/timer_list proc/timer_stats proc/vmallocinfo; do if [ -e "$name" ]; then mount --bind /dev/null "$name"; fi; done
+# and these directories: show an empty one instead
+for name in proc/acpi proc/asound proc/scsi; do if [ -d "$name" ]; then mount -t tmpfs -o nosuid,nodev,noexec,size=0,mode=0555 tmpfs "$name" && mount -o remount,bind,ro,nosuid,nodev,noexec "$name"; fi; done
+# settings of the kernel are for reading here, not for writing
+for name in proc/bus proc/fs proc/irq proc/sys; do if [ -e "$name" ]; then mount --bind "$name" "$name" && mount -o remount,bind,ro,nosuid,nodev,noexec "$name"; fi; done
+# an empty /dev hides the image's own, whose nodes could be any device
+mkdir -p ./dev
+mount -t tmpfs -o nosuid,nodev,noexec,mode=0755,size=64k tmpfs ./dev
+# the six devices every program expects, each bound from the host by itself
+for name in null zero full random urandom tty; do : > dev/$name; mount --bind /dev/$name dev/$name; done
+mkdir -m 755 dev/pts dev/shm dev/mqueue
+ln -s /proc/self/fd dev/fd
+ln -s /proc/self/fd/0 dev/stdin
+ln -s /proc/self/fd/1 dev/stdout
+ln -s /proc/self/fd/2 dev/stderr
+ln -s pts/ptmx dev/ptmx
+# terminals of its own, numbered from 0
+mkdir -p ./dev/pts
+mount -t devpts -o nosuid,noexec,ptmxmode=0666,mode=0620,gid=5 devpts ./dev/pts
+# shared memory of its own
+mkdir -p ./dev/shm
+mount -t tmpfs -o nosuid,nodev,noexec,mode=1777,size=64m tmpfs ./dev/shm
+# what the caller ignores or blocks is no business of the program's
+# variables of the host may hold its secrets, and name its paths
+# no command does this: keys of the host's session would be in reach: begin a session without any
+# a core dump is written by the host, outside of all this: write none
+[ "$(ulimit -H -c)" = 0 ] || prlimit --pid $$ --core=1:1
+# files are made with the usual mode, whatever the caller's was
+umask 022
+# the new root becomes /, and the old one ends up stacked on it
+mount -n --move . /
+# let go of the old root, lazily because it is in use: from here on no path leads to the host
+# no program started from here on can ever have other capabilities than these
+# groups of the caller would open the host's files to it
+# keep these capabilities and no others, and hand none down by inheritance
+# no set-user-ID program and no file capability gives any back
+# no command does this: an open directory of the host would be a way out: keep no descriptor that was not asked for
+# become the program: same process, same number, another life
+exec env -i --default-signal PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root container=boxutils "$(command -v capsh)" --chroot=. --drop=cap_dac_read_search,cap_setpcap,cap_linux_immutable,cap_net_broadcast,cap_net_admin,cap_net_raw,cap_ipc_lock,cap_ipc_owner,cap_sys_module,cap_sys_rawio,cap_sys_chroot,cap_sys_ptrace,cap_sys_pacct,cap_sys_admin,cap_sys_boot,cap_sys_nice,cap_sys_resource,cap_sys_time,cap_sys_tty_config,cap_mknod,cap_lease,cap_audit_write,cap_audit_control,cap_setfcap,cap_mac_override,cap_mac_admin,cap_syslog,cap_wake_alarm,cap_block_suspend,cap_audit_read,cap_perfmon,cap_bpf,cap_checkpoint_restore --groups= --caps=cap_chown,cap_dac_override,cap_fowner,cap_fsetid,cap_kill,cap_setgid,cap_setuid,cap_net_bind_service=ep --no-new-privs --shell=/bin/ls -- -l 3<&-
+END_pivot
+"#;

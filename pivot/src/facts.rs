@@ -217,19 +217,24 @@ fn descriptor(fd: i32) -> Result<OwnedFd, Failure> {
     })
 }
 
-/// A source as an absolute path without links: it is taken when this process stands in the new root already, over the
+/// A source as an absolute path without `..`: it is taken when this process stands in the new root already, over the
 /// host's `/`, which alone cannot be named any more by then.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     let call = |errno| Failure::refused(format!("stat({})", quoted(path)), errno).why(WHY_EXTRA);
-    let found = path.canonicalize().map_err(|error| {
+    let failed = |error: std::io::Error| {
         call(Errno::from_raw(error.raw_os_error().unwrap_or(0)))
             .hint("the source is a path of the host: mkimg --size 64M IMG makes an empty image")
-    })?;
+    };
+    path.metadata().map_err(failed)?;
+    let whole = std::path::absolute(path).map_err(failed)?;
+    // A descriptor in /proc/self/fd may have no path at all; that is no way to name / either.
+    let found = whole.canonicalize().unwrap_or_else(|_| whole.clone());
     match found == Path::new("/") {
         true => {
             Err(call(Errno::EBUSY).hint("the host's / as a whole cannot be shown: name directories below it"))
         }
-        false => Ok(found),
+        false if whole.components().any(|part| part == Component::ParentDir) => Ok(found),
+        false => Ok(whole),
     }
 }
 

@@ -90,7 +90,7 @@ fn the_long_help_names_every_option_of_the_short_one_and_the_version_is_the_pack
 fn what_is_typed_wrong_is_said_in_two_lines() {
     let here = Directory::new("usage");
     let hint = "pivot: hint: pivot --help lists what it takes\n";
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 7] = [
         (&[], "the following required arguments were not provided: <ROOT>..."),
         (&["--nope", "root"], "unexpected argument '--nope' found"),
         (&["-x", "root"], "unexpected argument '-x' found"),

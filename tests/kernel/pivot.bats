@@ -864,7 +864,8 @@ no_loop() {
 	chmod 600 text
 	fails_with 125 "$(said 'open("text"): Permission denied (EACCES)' "$look" 'it must be readable: run it as root')" as_nobody_in pivot text true
 	fails_with 125 'pivot: stat("/none"): No such file or directory (ENOENT)
-pivot: while: look at what shall be mounted' pivot --bind /none:/mnt "$root" true
+pivot: while: look at what shall be mounted
+pivot: hint: the source is a path of the host: mkimg --size 64M IMG makes an empty image' pivot --bind /none:/mnt "$root" true
 	fails_with 125 "$(said "\"$PWD/text\": no file system in it" 'look at what shall be mounted' \
 		'--image takes one of ext4, xfs, btrfs, squashfs, erofs: mkimg --from DIR IMG makes an image')" pivot --image text:/mnt "$root" true
 }

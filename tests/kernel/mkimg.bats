@@ -1,6 +1,9 @@
 #!/usr/bin/env bats
 # mkimg on the kernel it is for: what it makes, what it refuses, what it leaves. Run by: tests/run kernel mkimg
 
+# What looks like a slip is meant: words for the shell inside stand in single quotes, a test's variables end with it, and
+# some are set by the functions of lib.bash.
+# shellcheck disable=SC2001,SC2005,SC2010,SC2016,SC2030,SC2031,SC2046,SC2086,SC2103,SC2143,SC2154,SC2164
 load lib.bash
 
 setup_file() {
@@ -191,7 +194,7 @@ sound() {
 	mkdir tree
 	echo other >tree/other
 	mkimg --from tree tree/img
-	[ "$(in_image tree/img ls seen)" = "$(printf '%s\n' lost+found other)" ]
+	[ "$(in_image tree/img ls -A seen)" = "$(printf '%s\n' lost+found other)" ]
 	mkimg --force --from tree tree/img
 	[ "$(in_image tree/img ls seen)" = "$(printf '%s\n' lost+found other)" ]
 	rm tree/img
@@ -271,7 +274,7 @@ sound() {
 	mkdir tree
 	echo other >tree/other
 	mkimg --dry-run --from tree tree/img | sh -e
-	[ "$(in_image tree/img ls seen)" = "$(printf '%s\n' lost+found other)" ]
+	[ "$(in_image tree/img ls -A seen)" = "$(printf '%s\n' lost+found other)" ]
 	before=$(ls -A . tree)
 	mkimg --dry-run --from tree --uuid nonsense tree/no >script
 	run ! sh -e ./script
@@ -626,7 +629,7 @@ $why" --detach img
 	grep -Fq "\"mounts\": [\"$PWD/seen\"]}" json
 	umount seen
 	mkimg --detach "$device"
-	! mkimg --list --json | grep -Fq "$PWD/"
+	run ! sh -c 'mkimg --list --json | grep -Fq "$PWD/"'
 	mkimg --list | head -n 1 | grep -Eq '^DEVICE +SIZE +READ-ONLY +AUTOCLEAR +DIRECT-IO +FILE$'
 }
 
@@ -698,7 +701,7 @@ shows_a_file() {
 	until_true grep -qs "^$PWD/#" /sys/block/loop*/loop/backing_file
 	sleep 0.3
 	device=$(grep -ls "^$PWD/#" /sys/block/loop*/loop/backing_file | sed 's|/sys/block/\([^/]*\)/.*|\1|')
-	! grep -q "/dev/$device" /proc/self/mountinfo "/proc/$started/mountinfo"
+	run ! grep -q "/dev/$device" /proc/self/mountinfo "/proc/$started/mountinfo"
 	tar -cf - seen >&"$hold"
 	exec {hold}>&-
 	finish

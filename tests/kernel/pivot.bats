@@ -2,6 +2,9 @@
 # pivot on the kernel it is for: what is confined, what is refused and in which words, each with its negative twin.
 # SECURITY.md's rows stand in the names. Run by: tests/run kernel pivot
 
+# What looks like a slip is meant: words for the shell inside stand in single quotes, a test's variables end with it, and
+# some are set by the functions of lib.bash.
+# shellcheck disable=SC2001,SC2005,SC2010,SC2016,SC2030,SC2031,SC2046,SC2086,SC2103,SC2143,SC2154,SC2164
 load lib.bash
 
 setup_file() {

@@ -146,12 +146,16 @@ write_probe() {
 	run -125 nsexec --pid -- pivot nowhere /bin/sh
 }
 
+some_loop() {
+	[ -n "$(loops_on "$PWD")" ]
+}
+
 @test "TERM to the outermost process ends the chain, Ctrl-C too, and no loop device stays" {
 	for signal in TERM:143 INT:130; do
 		start nsexec --pid --net -- pivot img /bin/sleep 1000
 		until_true has_child "$started"
 		until_true runs_program "$(child "$started")" sleep
-		[ -n "$(loops_on "$PWD")" ]
+		until_true some_loop
 		kill "-${signal%:*}" "$started"
 		finish
 		[ "$status" = "${signal#*:}" ] || fail "$signal: $status"

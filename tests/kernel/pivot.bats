@@ -375,6 +375,10 @@ ESCAPE='mkdir "/tmp/x"; chroot "/tmp/x" or die "chroot: $!\n"; chdir ".." for 1.
 	run ! grep -E "^[0-9]+ [0-9]+ [^ ]+ [^ ]+ /(tmp|usr|sys|work)[/ ]" <<<"$output"
 	run pivot --bare --bind /proc:/proc "$root" sh -c 'cut -d" " -f5 /proc/self/mountinfo | grep -v ^/proc'
 	[ "$output" = / ]
+	# It is the bottom of the table, not a cover that could be taken off; a mount over a chroot's root is one.
+	run pivot --bare "$root" umount -l /
+	[ "$status" != 0 ] || fail "there is something below the new root"
+	with_mounts 'mount --bind "$1" "$1"; chroot "$1" umount -l /' "$root"
 }
 
 @test "P15: --read-only reaches what is mounted below ROOT; without it that can be written" {

@@ -6,6 +6,7 @@ use crate::sys::{ioctl_number, ioctl_struct};
 use nix::errno::Errno;
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 // linux/loop.h
@@ -198,8 +199,9 @@ fn look_at(number: u32) -> Option<Attached> {
     })
 }
 
-/// The loop devices that show `file`.
+/// The loop devices that show `file`, under whatever name: a hard link is the same file.
 pub fn devices_on(file: &Path) -> Vec<Attached> {
-    let Ok(file) = file.canonicalize() else { return Vec::new() };
-    attached().into_iter().filter(|device| device.backing_file == file).collect()
+    let inode_of = |path: &Path| path.metadata().ok().map(|about| (about.dev(), about.ino()));
+    let Some(inode) = inode_of(file) else { return Vec::new() };
+    attached().into_iter().filter(|device| inode_of(&device.backing_file) == Some(inode)).collect()
 }

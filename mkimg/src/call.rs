@@ -2,7 +2,7 @@
 //! what to do when the kernel says no.
 
 use crate::cli::Alloc;
-use crate::image::{HOST_FULL, IMAGE_FULL, NO_INODES, State};
+use crate::image::{HOST_FULL, IMAGE_EMPTY, IMAGE_FULL, NO_INODES, State};
 use crate::mkfs::Recipe;
 use crate::tree::Identity;
 use crate::{list, script};
@@ -175,6 +175,13 @@ impl chain::Call for Call {
             return Some(
                 "an inode is set aside for every 8 or 16 KiB of --size: give it a larger one".into(),
             );
+        }
+        if said(IMAGE_EMPTY) {
+            return Some("--size 64M --force makes a file system of it".into());
+        }
+        // mke2fs(8) has no message of its own for a size below the smallest.
+        if said("Not enough space to build") {
+            return Some("too small for an ext4: a plain number counts bytes, 64M is 64 MiB".into());
         }
         let errno = refusal.errno?;
         match (self, errno) {

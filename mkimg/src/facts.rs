@@ -2,9 +2,8 @@
 
 use crate::cli::{Action, Cli};
 use crate::content::{Content, Source};
-use crate::holders::devices_showing;
 use crate::tree::{Identity, identity};
-use chain::{Attached, Failure, Kind, Mode, attached, quoted};
+use chain::{Attached, Failure, Kind, Mode, attached, devices_on, quoted};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode as Permissions, SFlag, lstat, stat};
@@ -75,7 +74,7 @@ impl Facts {
         let blocks = if self.is_root { room.blocks_free() } else { room.blocks_available() };
         self.free = blocks.saturating_mul(room.fragment_size());
         self.existing = existing(image)?;
-        self.devices = devices_showing(image);
+        self.devices = devices_on(image);
         // A dry run must not even make a file without a name.
         self.is_nameless = matches!(mode, Mode::DryRun(_)) || takes_nameless_files(directory);
         self.mkfs = find("mkfs.ext4");
@@ -161,7 +160,7 @@ fn devices_of(image: &Path) -> Vec<Attached> {
     let is_device =
         stat(image).is_ok_and(|about| about.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFBLK.bits());
     if !is_device {
-        return devices_showing(image);
+        return devices_on(image);
     }
     let Ok(device) = image.canonicalize() else { return Vec::new() };
     attached().into_iter().filter(|attached| attached.device == device).collect()

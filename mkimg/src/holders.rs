@@ -1,6 +1,6 @@
 //! Who uses a block device: mounts in any mount namespace, swap, processes that have it open. It only looks.
 
-use chain::{Attached, attached, quoted};
+use chain::{devices_on, quoted};
 use nix::sys::stat::{major, minor};
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -31,18 +31,9 @@ pub fn mount_points(device: &Path) -> Vec<String> {
     mounted(&text, &number).map(str::to_owned).collect()
 }
 
-/// The loop devices that show the file `image`, under whatever name.
-pub fn devices_showing(image: &Path) -> Vec<Attached> {
-    let file_of = |path: &Path| path.metadata().ok().map(|about| (about.dev(), about.ino()));
-    let Some(file) = file_of(image) else { return Vec::new() };
-    let mut devices = attached();
-    devices.retain(|device| file_of(&device.backing_file) == Some(file));
-    devices
-}
-
 /// Who has the lock of flock(2) on `image`: a loop device, or the processes that /proc/locks names.
 pub fn of_lock(image: &Path) -> String {
-    if let Some(device) = devices_showing(image).first() {
+    if let Some(device) = devices_on(image).first() {
         return format!("{0} shows it: mkimg --detach {0}", device.device.display());
     }
     let inode = image.metadata().map(|about| about.ino()).unwrap_or(0);

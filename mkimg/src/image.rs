@@ -36,6 +36,8 @@ type Outcome = Result<Answer, Refusal>;
 pub const HOST_FULL: &str = "the file system that holds the image is full";
 pub const IMAGE_FULL: &str = "the image is full";
 pub const NO_INODES: &str = "the image has no inode left";
+/// What cannot be attached to any use.
+pub const IMAGE_EMPTY: &str = "the file is empty";
 
 /// A file system with less than this free is as good as full: it is written in large pieces.
 const ENOUGH: u64 = 4 << 20;
@@ -229,8 +231,10 @@ impl State {
         let file = File::from(
             open(image, flags, Mode::empty()).map_err(at(format!("open({}, O_RDWR)", quoted(image))))?,
         );
-        if !file.metadata()?.is_file() {
-            let mut refusal = Refusal::said("it is no regular file");
+        let about = file.metadata()?;
+        if !about.is_file() || about.len() == 0 {
+            let what = if about.is_file() { IMAGE_EMPTY } else { "it is no regular file" };
+            let mut refusal = Refusal::said(what);
             refusal.call = Some(quoted(image));
             return Err(refusal);
         }

@@ -256,7 +256,12 @@ impl chain::Call for Call {
                 state.owner = Some(range.outer);
             }
             Call::CopyTree { from, .. } => state.tree = Some(mountfd::copy_tree(from)?),
-            Call::AttachLoop { image, read_only } => state.device = Some(attach_loop(image, *read_only)?),
+            Call::AttachLoop { image, read_only } => {
+                let device = attach_loop(image, *read_only)?;
+                let result = format!("0: {}", device.path.display());
+                state.device = Some(device);
+                return Ok(Answer::Made(result));
+            }
             Call::MountSource { fs, source, .. } => {
                 let device = state.device.take();
                 let from = match (source, &device) {

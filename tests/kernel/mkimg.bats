@@ -550,6 +550,16 @@ mkimg: hint: mkimg --list shows those in use' --detach img
 	mkimg --detach new
 	fails_saying 'No such file or directory (ENOENT)' --attach absent
 	fails_saying 'hint: --size makes one, and --from fills it' --attach absent
+	: >empty
+	refuses 'mkimg: "empty": the file is empty
+mkimg: while: one user at a time: two would ruin the file system, so the loop device keeps a lock on the image
+mkimg: hint: --size 64M --force makes a file system of it' --attach empty
+	[ -z "$(loops_on "$PWD")" ]
+}
+
+@test "a size that is too small for any file system is said to be in bytes" {
+	fails_saying 'hint: too small for an ext4: a plain number counts bytes, 64M is 64 MiB' --size 10 no
+	[ ! -e no ] && [ -z "$(loops_on "$PWD")" ]
 }
 
 @test "a second writer is refused, and told who is the first" {

@@ -552,7 +552,10 @@ nsexec: hint: $3" nsexec --pid --pid-file pid -- "$1" || fail "$1"
 @test "a joined program that stops itself, as editors do, stops nsexec too; both go on" {
 	hold --pid --fork
 	first=$started
+	# A job of its own: in a process group that no shell looks after the kernel ignores TSTP.
+	set -m
 	start nsexec --pid="$held" -- sh -c 'kill -TSTP $$; exit 4'
+	set +m
 	until_true is_in_state "$started" T
 	is_in_state "$(child "$started")" T
 	kill -CONT "$started"

@@ -375,10 +375,21 @@ ESCAPE='mkdir "/tmp/x"; chroot "/tmp/x" or die "chroot: $!\n"; chdir ".." for 1.
 	run ! grep -E "^[0-9]+ [0-9]+ [^ ]+ [^ ]+ /(tmp|usr|sys|work)[/ ]" <<<"$output"
 	run pivot --bare --bind /proc:/proc "$root" sh -c 'cut -d" " -f5 /proc/self/mountinfo | grep -v ^/proc'
 	[ "$output" = / ]
-	# It is the bottom of the table, not a cover that could be taken off; a mount over a chroot's root is one.
-	run pivot --bare "$root" umount -l /
-	[ "$status" != 0 ] || fail "there is something below the new root"
-	with_mounts 'mount --bind "$1" "$1"; chroot "$1" umount -l /' "$root"
+}
+
+@test "P14: the new root is no cover that could be taken off" {
+	touch canary
+	# Who takes it off and joins that mount namespace anew stands on what was below.
+	start pivot --bare "$root" sh -c 'umount -l /; exec /bin/sleep 1000'
+	until_true find_inside
+	! nsenter --target "$inside" --mount /bin/ls -d "$PWD/canary" 2>/dev/null || fail "below the new root is the host"
+	end_inside
+	# A mount over /, and chroot(2), are such a cover.
+	# shellcheck disable=SC2016
+	start unshare --mount --propagation private sh -c 'mount --bind "$1" "$1"; cd "$1"; mount -n --move . /; exec chroot . sh -c "umount -l /; exec /bin/sleep 1000"' - "$root"
+	until_true find_inside
+	nsenter --target "$inside" --mount /bin/ls -d "$PWD/canary"
+	end_inside
 }
 
 @test "P15: --read-only reaches what is mounted below ROOT; without it that can be written" {
@@ -844,6 +855,9 @@ no_loop() {
 	attach "$PWD/img"
 	mkdir mnt
 	mount "$device" mnt
+	ln img another-name
+	run -125 pivot another-name true
+	[[ $output == *"it is attached as $device, mounted on $PWD/mnt: two writers"* ]] || fail "$output"
 	run pivot img true
 	umount mnt
 	losetup --detach "$device"

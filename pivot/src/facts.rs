@@ -54,7 +54,8 @@ pub struct Facts {
     pub root: Source,
     /// Parents before what lies below them.
     pub extras: Vec<Extra>,
-    /// The network namespace is not the one of the host's PID 1; likewise the two after it.
+    /// The network namespace is not the one of the host's PID 1; likewise the two after it. Each is looked up
+    /// only where something hangs on it.
     pub own_net: bool,
     pub own_ipc: bool,
     pub own_pid: bool,
@@ -119,13 +120,15 @@ impl Facts {
         // A new user namespace owns what is made in it, and nothing that was there before.
         let owns = |kind| made.has(kind) || (!in_new_userns && is_our_own(kind, is_unmapped));
         let changes_ids = cli.userns.is_some() || cli.user.is_some();
+        let is_confined = !cli.bare && !cli.privileged;
+        let on_terminal = std::io::stderr().is_terminal();
         Ok(Facts {
             parking: if matches!(mode, Mode::DryRun(_)) { parking(&root, &extras) } else { PARKING[0] },
             root,
             extras,
-            own_net: owns(Kind::Net),
-            own_ipc: owns(Kind::Ipc),
-            own_pid: owns(Kind::Pid) || std::process::id() == 1,
+            own_net: is_confined && owns(Kind::Net),
+            own_ipc: is_confined && owns(Kind::Ipc),
+            own_pid: on_terminal && (std::process::id() == 1 || owns(Kind::Pid)),
             may_set_groups: is_unmapped || (!in_new_userns && !reads("/proc/self/setgroups", "deny")),
             // In a user namespace that is yet to be made it will have all.
             permitted: if in_new_userns || userns.is_some() {
@@ -139,7 +142,7 @@ impl Facts {
             user: cli.user.as_deref().map(UserSpec::parse).transpose()?,
             keep,
             environment: environment(),
-            on_terminal: std::io::stderr().is_terminal(),
+            on_terminal,
         })
     }
 

@@ -1,12 +1,12 @@
 //! Every call pivot makes, with its four faces: as strace prints it, as a shell types it, as the kernel gets it, and what to
 //! do when the kernel says no. Those about the program itself are in privileges.rs.
 
-use crate::facts::Source;
 use crate::idmap::IdRange;
 use crate::mountfd::{self, Attributes, FileSystem, Resolve};
 use crate::privileges::Privilege;
+use crate::source::Source;
 use crate::user::Account;
-use crate::{inside, mask};
+use crate::{inside, mask, resolver};
 use chain::{Answer, LoopDevice, LoopFlags, Refusal, Shell, quoted};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -67,6 +67,8 @@ pub enum Call {
     MakeReadOnly(Names),
     /// mount(2) of each device, symlinkat(2)
     FillDev,
+    /// fsopen(2), fsconfig(2), fsmount(2), open_tree(2), move_mount(2)
+    ShowResolver { text: String, fs: FileSystem, parking: &'static str },
     /// pivot_root(2)
     PivotRoot,
     /// umount2(2)
@@ -222,6 +224,13 @@ impl Display for Call {
                     links.join(", ")
                 )
             }
+            Call::ShowResolver { text, fs, .. } => write!(
+                f,
+                "open_tree(fsmount(fsopen(\"tmpfs\"), {}), {{{}}}, OPEN_TREE_CLONE)\nmove_mount({{that file}}, \"{}\")",
+                fs.attributes.flags(),
+                quoted(text),
+                resolver::PLACE
+            ),
             Call::PivotRoot => f.write_str("pivot_root(\".\", \".\")"),
             Call::DetachOldRoot => f.write_str("umount2(\".\", MNT_DETACH)"),
             Call::ChangeDirectory(path) => write!(f, "chdir({})", quoted(path)),
@@ -317,6 +326,7 @@ impl chain::Call for Call {
                 inside::fill(state.mounted("/dev")?)?;
                 state.back_to_root()?;
             }
+            Call::ShowResolver { text, fs, .. } => resolver::show(text, fs, state.root()?, state.owner)?,
             Call::PivotRoot => pivot_root(".", ".")?,
             Call::DetachOldRoot => {
                 umount2(".", MntFlags::MNT_DETACH)?;

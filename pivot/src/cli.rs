@@ -27,6 +27,9 @@ pub struct Cli {
     /// Mount an empty tmpfs at DST; options as with --bind, and size=64M, mode=1777
     #[arg(long, value_name = "DST[:OPT,…]", help_heading = "Root")]
     pub tmpfs: Vec<OsString>,
+    /// Name servers: the host's that answer in here, an address (may be repeated), or ROOT's own resolv.conf [default: none]
+    #[arg(long, value_name = "auto|ADDR|none", help_heading = "Root")]
+    pub dns: Vec<String>,
 
     /// Start in DIR of the new root
     #[arg(long, value_name = "DIR", help_heading = "Program")]

@@ -3,50 +3,18 @@
 use crate::caps::CapSet;
 use crate::cli::Cli;
 use crate::idmap::IdRange;
-use crate::image;
-use crate::mountfd::Attributes;
-use crate::sys;
+use crate::source::{Extra, Source, UNLOOKED_PARKING, WHY_ROOT, no_file_system, parking};
 use crate::user::UserSpec;
+use crate::{resolver, sys};
 use anyhow::Result;
 use chain::{Failure, Kind, Lifeline, MODE_VARIABLE, Mode, quoted};
-use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Component, Path, PathBuf};
-
-/// Where the files of a mount come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    Directory(PathBuf),
-    /// A file or a socket, bound by itself.
-    File(PathBuf),
-    /// A file with a file system in it.
-    Image {
-        path: PathBuf,
-        file_system: &'static str,
-    },
-    /// A block device with a file system on it.
-    Device {
-        path: PathBuf,
-        file_system: &'static str,
-    },
-    /// Nowhere: an empty tmpfs with these options.
-    Memory(Vec<(&'static str, Option<String>)>),
-}
-
-/// One of --bind, --image and --tmpfs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extra {
-    pub source: Source,
-    /// Absolute, without `..`.
-    pub at: PathBuf,
-    pub attributes: Attributes,
-    pub idmap: bool,
-}
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// What the plan is made on.
 #[derive(Debug)]
@@ -72,13 +40,12 @@ pub struct Facts {
     /// Descriptors the program keeps.
     pub keep: Vec<OwnedFd>,
     pub environment: Vec<(OsString, OsString)>,
-    /// A directory of the host that no source lies in, to mount an image on in a script.
-    pub parking: &'static str,
+    /// The resolv.conf(5) to show, if one is.
+    pub resolver: Option<String>,
+    /// Directories of the host that no source lies in, to mount an image and the resolver on in a script.
+    pub parking: [&'static str; 2],
     pub on_terminal: bool,
 }
-
-const WHY_ROOT: &str = "look at what shall become the root";
-const WHY_EXTRA: &str = "look at what shall be mounted";
 
 impl Facts {
     /// Looks; changes nothing.
@@ -123,9 +90,10 @@ impl Facts {
         let is_confined = !cli.bare && !cli.privileged;
         let on_terminal = std::io::stderr().is_terminal();
         Ok(Facts {
-            parking: if matches!(mode, Mode::DryRun(_)) { parking(&root, &extras) } else { PARKING[0] },
+            parking: if matches!(mode, Mode::DryRun(_)) { parking(&root, &extras) } else { UNLOOKED_PARKING },
             root,
             extras,
+            resolver: resolver::text(&cli.dns, !cli.dns.is_empty() && owns(Kind::Net))?,
             own_net: is_confined && owns(Kind::Net),
             own_ipc: is_confined && owns(Kind::Ipc),
             own_pid: on_terminal && (std::process::id() == 1 || owns(Kind::Pid)),
@@ -161,56 +129,6 @@ fn environment() -> Vec<(OsString, OsString)> {
         .collect()
 }
 
-impl Source {
-    /// Looks at `path` and says what it is.
-    fn look(path: &Path, why: &'static str) -> Result<Source> {
-        let about = stat(path, why)?;
-        let path = path.to_owned();
-        if about.is_dir() {
-            return Ok(Source::Directory(path));
-        }
-        if !about.is_file() && !about.file_type().is_block_device() {
-            return Ok(Source::File(path));
-        }
-        let file = File::open(&path).map_err(|error| {
-            refused(format!("open({})", quoted(&path)), &error)
-                .why(why)
-                .hint("it must be readable: run it as root")
-        })?;
-        Ok(match image::file_system_of(&file, &path)? {
-            Some(file_system) if about.is_file() => Source::Image { path, file_system },
-            Some(file_system) => Source::Device { path, file_system },
-            None => Source::File(path),
-        })
-    }
-}
-
-fn stat(path: &Path, why: &'static str) -> Result<Metadata, Failure> {
-    std::fs::metadata(path).map_err(|error| {
-        let failure = refused(format!("stat({})", quoted(path)), &error).why(why);
-        match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOENT) if why == WHY_ROOT => failure
-                .hint("ROOT is a directory, an image or a block device: mkimg --from DIR IMG makes an image"),
-            _ => failure,
-        }
-    })
-}
-
-fn refused(call: String, error: &std::io::Error) -> Failure {
-    Failure::refused(call, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
-}
-
-/// A file that is no image: what it is instead.
-fn no_file_system(path: &Path, wanted: &str) -> Failure {
-    let what = match std::fs::metadata(path) {
-        Ok(about) if about.is_file() && about.len() == 0 => "the file is empty",
-        Ok(about) if about.is_file() || about.file_type().is_block_device() => "no file system in it",
-        _ => "neither a directory, nor a file, nor a block device",
-    };
-    Failure::new(format!("{}: {what}", quoted(path)))
-        .hint(format!("{wanted} one of {}: mkimg --from DIR IMG makes an image", image::known()))
-}
-
 fn descriptor(fd: i32) -> Result<OwnedFd, Failure> {
     chain::inherited(fd).map_err(|errno| {
         Failure::refused(format!("--keep-fd {fd}"), errno).hint(match fd {
@@ -218,96 +136,6 @@ fn descriptor(fd: i32) -> Result<OwnedFd, Failure> {
             _ => format!("open it for pivot, as the shell does with {fd}<FILE or {fd}>FILE"),
         })
     })
-}
-
-/// A source as an absolute path without `..`: it is taken when this process stands in the new root already, over the
-/// host's `/`, which alone cannot be named any more by then.
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    let call = |errno| Failure::refused(format!("stat({})", quoted(path)), errno).why(WHY_EXTRA);
-    let failed = |error: std::io::Error| {
-        call(Errno::from_raw(error.raw_os_error().unwrap_or(0)))
-            .hint("the source is a path of the host: mkimg --size 64M IMG makes an empty image")
-    };
-    path.metadata().map_err(failed)?;
-    let whole = std::path::absolute(path).map_err(failed)?;
-    // A descriptor in /proc/self/fd may have no path at all; that is no way to name / either.
-    let found = whole.canonicalize().unwrap_or_else(|_| whole.clone());
-    match found == Path::new("/") {
-        true => {
-            Err(call(Errno::EBUSY).hint("the host's / as a whole cannot be shown: name directories below it"))
-        }
-        false if whole.components().any(|part| part == Component::ParentDir) => Ok(found),
-        false => Ok(whole),
-    }
-}
-
-impl Extra {
-    fn parse(option: &str, value: &OsStr, in_userns: bool) -> Result<Extra> {
-        let usage = |what: &str| {
-            let shape = if option == "--tmpfs" { "DST[:OPTION,…]" } else { "SOURCE:DST[:OPTION,…]" };
-            Failure::new(format!("{option} {}: {what}", quoted(value)))
-                .hint(format!("write {option} {shape}, DST from the new root's /"))
-        };
-        let mut fields = value.as_bytes().split(|byte| *byte == b':').map(OsStr::from_bytes);
-        let source = if option == "--tmpfs" { None } else { fields.next() };
-        let at = PathBuf::from(fields.next().ok_or_else(|| usage("no DST"))?);
-        let options =
-            fields.next().unwrap_or_default().to_str().ok_or_else(|| usage("an option is not text"))?;
-        if fields.next().is_some() {
-            return Err(usage("more than three fields").into());
-        }
-        if !at.is_absolute()
-            || at == Path::new("/")
-            || at.components().any(|part| part == Component::ParentDir)
-        {
-            return Err(usage("DST is not an absolute path below /, or holds ..").into());
-        }
-        let source = match source {
-            None => Source::Memory(Vec::new()),
-            Some(path) if path.is_empty() => return Err(usage("the source is empty").into()),
-            Some(path) => Source::look(&absolute(Path::new(path))?, WHY_EXTRA)?,
-        };
-        let source = match (option, source) {
-            ("--bind", Source::Image { path, .. } | Source::Device { path, .. }) => Source::File(path),
-            ("--image", Source::Directory(_)) => return Err(usage("a directory: --bind shows one").into()),
-            ("--image", Source::File(path)) => {
-                return Err(no_file_system(&path, "--image takes").why(WHY_EXTRA).into());
-            }
-            (_, source) => source,
-        };
-        let mut extra = Extra {
-            idmap: in_userns && !matches!(source, Source::Memory(_)),
-            source,
-            at,
-            attributes: Attributes::NO_SUID.and(Attributes::NO_DEV),
-        };
-        for word in options.split(',').filter(|word| !word.is_empty()) {
-            extra.set(word, in_userns).ok_or_else(|| usage(&format!("{word:?} is no option of it")))?;
-        }
-        Ok(extra)
-    }
-
-    fn set(&mut self, word: &str, in_userns: bool) -> Option<()> {
-        let attribute = match word {
-            "ro" => Attributes::READ_ONLY,
-            "noexec" => Attributes::NO_EXEC,
-            "rw" | "exec" | "nosuid" | "nodev" => Attributes::NONE,
-            "idmap" if in_userns => Attributes::NONE,
-            "noidmap" => {
-                self.idmap = false;
-                Attributes::NONE
-            }
-            _ => {
-                let Source::Memory(options) = &mut self.source else { return None };
-                let (key, value) = word.split_once('=')?;
-                let key = ["size", "mode", "nr_inodes"].into_iter().find(|known| *known == key)?;
-                options.push((key, Some(value.into())));
-                Attributes::NONE
-            }
-        };
-        self.attributes = self.attributes.and(attribute);
-        Some(())
-    }
 }
 
 /// Descriptors 0 to 2 are the program's to keep; a directory among them would be a way out.
@@ -394,21 +222,4 @@ fn maps_group_5(map: &str) -> bool {
         let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         matches!(numbers.as_slice(), &[inside, _, count] if inside <= 5 && 5 < inside + count)
     })
-}
-
-/// Directories every Linux has for mounts.
-const PARKING: [&str; 4] = ["/mnt", "/media", "/srv", "/opt"];
-
-fn parking(root: &Source, extras: &[Extra]) -> &'static str {
-    let sources = extras.iter().map(|extra| &extra.source).chain([root]);
-    let paths: Vec<PathBuf> = sources
-        .filter_map(|source| match source {
-            Source::Directory(path) | Source::File(path) => std::path::absolute(path).ok(),
-            Source::Image { path, .. } | Source::Device { path, .. } => std::path::absolute(path).ok(),
-            Source::Memory(_) => None,
-        })
-        .collect();
-    let is_free =
-        |place: &&str| paths.iter().all(|path| !path.starts_with(place)) && Path::new(place).is_dir();
-    PARKING.into_iter().find(is_free).unwrap_or(PARKING[0])
 }

@@ -1,7 +1,7 @@
 //! Why the kernel said no to a mount, and what helps.
 
 use crate::call::Call;
-use crate::facts::Source;
+use crate::source::Source;
 use chain::{Refusal, devices_on, quoted, why_no_loop};
 use nix::errno::Errno;
 use std::path::Path;
@@ -32,6 +32,7 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
             Some(format!("the source is a file and {} of the new root is not: a file goes on a file", quoted(at)))
         }
         Call::Attach { at, .. } => why_no_place(at, errno),
+        Call::ShowResolver { .. } => why_no_place(Path::new(crate::resolver::PLACE), errno),
         Call::FillDev | Call::HideFiles(_) if errno == Errno::ENODEV => {
             Some("it is not the device of that name: the host's /dev is not what it should be".into())
         }

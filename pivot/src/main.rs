@@ -14,7 +14,9 @@ mod mountfd;
 mod plan;
 mod privileges;
 mod program;
+mod resolver;
 mod shell;
+mod source;
 mod sys;
 mod user;
 

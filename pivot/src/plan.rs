@@ -3,11 +3,12 @@
 use crate::call::{At, Call, Names};
 use crate::caps::CapSet;
 use crate::cli::Cli;
-use crate::facts::{Extra, Facts, Source};
+use crate::facts::Facts;
 use crate::idmap::IdRange;
 use crate::mountfd::{Attributes, FileSystem};
 use crate::privileges::Privilege;
 use crate::program::{environment, program};
+use crate::source::{Extra, Source};
 use crate::{image, mask};
 use anyhow::Result;
 use chain::{Made, Plan, Step};
@@ -49,6 +50,7 @@ pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>> {
     for extra in &facts.extras {
         steps.extend(extra_steps(extra, &facts));
     }
+    steps.extend(facts.resolver.as_ref().map(|text| resolver_step(text, &facts)));
     if !cli.bare {
         steps.extend(before_the_pivot(&facts, environment));
     }
@@ -77,7 +79,7 @@ fn root_steps(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
         Attributes::NO_SUID.and(Attributes::NO_DEV)
     };
     let attributes = if cli.read_only { dead.and(Attributes::READ_ONLY) } else { dead };
-    let mut steps = tree_steps(&facts.root, At::Root, attributes, facts.userns, facts.parking);
+    let mut steps = tree_steps(&facts.root, At::Root, attributes, facts.userns, facts.parking[0]);
     steps.push(Step::new(
         "attach it over / of our own mount table, the only place it is ever attached, and stand in it",
         Call::AttachRoot,
@@ -167,13 +169,29 @@ fn mount_step(source: &Source, at: At, fs: FileSystem, parking: &'static str) ->
 fn extra_steps(extra: &Extra, facts: &Facts) -> Vec<Step<Call>> {
     let idmap = facts.userns.filter(|_| extra.idmap || matches!(extra.source, Source::Memory(_)));
     let mut steps =
-        tree_steps(&extra.source, At::Below(extra.at.clone()), extra.attributes, idmap, facts.parking);
+        tree_steps(&extra.source, At::Below(extra.at.clone()), extra.attributes, idmap, facts.parking[0]);
     let is_directory = !matches!(extra.source, Source::File(_));
     steps.push(Step::new(
         "attach it where it was asked for, a path that cannot lead out of the new root",
         Call::Attach { at: extra.at.clone(), is_directory },
     ));
     steps
+}
+
+fn resolver_step(text: &str, facts: &Facts) -> Step<Call> {
+    let fs = owned(FileSystem::new("tmpfs", CLOSED), facts).with("mode", "0755").with("size", "16k");
+    Step::new(
+        "names are asked of servers that answer in here; a file in memory, so the root's own stays as it is",
+        Call::ShowResolver { text: text.to_owned(), fs, parking: facts.parking[1] },
+    )
+}
+
+/// A tmpfs whose root directory belongs to the new users, where there are any.
+fn owned(fs: FileSystem, facts: &Facts) -> FileSystem {
+    match facts.userns {
+        Some(range) => fs.with("uid", range.outer.to_string()).with("gid", range.outer.to_string()),
+        None => fs,
+    }
 }
 
 /// /proc, /dev and /sys.
@@ -232,10 +250,6 @@ fn kernel_mounts(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
 
 fn dev_steps(facts: &Facts) -> Vec<Step<Call>> {
     let first_id = facts.userns.map_or(0, |range| range.outer);
-    let owned = |fs: FileSystem| match facts.userns {
-        Some(range) => fs.with("uid", range.outer.to_string()).with("gid", range.outer.to_string()),
-        None => fs,
-    };
     let mount = |why, fs, at| Step::new(why, Call::MountNew { fs, at });
     let dev = FileSystem::new("tmpfs", CLOSED).with("mode", "0755").with("size", "64k");
     let pts = FileSystem::new("devpts", Attributes::NO_SUID.and(Attributes::NO_EXEC))
@@ -244,10 +258,14 @@ fn dev_steps(facts: &Facts) -> Vec<Step<Call>> {
     let pts = if facts.has_tty_group { pts.with("gid", (first_id + 5).to_string()) } else { pts };
     let shm = FileSystem::new("tmpfs", CLOSED).with("mode", "1777").with("size", "64m");
     let mut steps = vec![
-        mount("an empty /dev hides the image's own, whose nodes could be any device", owned(dev), "/dev"),
+        mount(
+            "an empty /dev hides the image's own, whose nodes could be any device",
+            owned(dev, facts),
+            "/dev",
+        ),
         Step::new("the six devices every program expects, each bound from the host by itself", Call::FillDev),
         mount("terminals of its own, numbered from 0", pts, "/dev/pts"),
-        mount("shared memory of its own", owned(shm), "/dev/shm"),
+        mount("shared memory of its own", owned(shm, facts), "/dev/shm"),
     ];
     if facts.own_ipc {
         steps.push(mount(

@@ -2,10 +2,11 @@
 //! it moves that over `/`, and one capsh(1) of the host changes root and gives up privileges, so nothing is needed inside.
 
 use crate::call::{At, Call, Names};
-use crate::facts::Source;
 use crate::inside;
 use crate::mountfd::{Attributes, FileSystem};
 use crate::privileges::capsh;
+use crate::resolver;
+use crate::source::Source;
 use chain::{Shell, join};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -59,6 +60,7 @@ pub fn of(call: &Call) -> Shell {
                 format!("mkdir -m 755 {}", inside::DIRECTORIES.map(|name| format!("dev/{name}")).join(" "));
             lines([OsString::from(first), directories.into()].into_iter().chain(links))
         }
+        Call::ShowResolver { text, fs, parking } => show_resolver(text, fs, parking),
         // Without -n it would write down the mount in /run, which takes the host's root.
         Call::PivotRoot => Shell::line(["mount", "-n", "--move", ".", "/"]),
         Call::DetachOldRoot => capsh(["--chroot=.".into()]),
@@ -116,6 +118,19 @@ fn mount_source(fs: &FileSystem, source: &Source, at: &At, parking: &str) -> She
             lines([words(&["mkdir", "-p"], [&place])].into_iter().chain(mount(fs, from, is_image, &place)))
         }
     }
+}
+
+/// A link of the image could lead to a file of the host, whose shell this is.
+fn show_resolver(text: &str, fs: &FileSystem, parking: &str) -> Shell {
+    let place = below(Path::new(resolver::PLACE));
+    let place = place.to_string_lossy();
+    let mut made = words(&["printf", "%s"], [text]);
+    made.push(format!(" > {parking}/resolv.conf"));
+    let guarded = format!("if [ -L {place} ]; then echo '{place}: a symbolic link' >&2; exit 125; fi");
+    let target = touch(Path::new(resolver::PLACE));
+    let shown = words(&["mount", "--bind", &format!("{parking}/resolv.conf")], [place.as_ref()]);
+    let first = mount(fs, OsStr::new(fs.kind), false, parking.as_ref());
+    lines(first.into_iter().chain([made, guarded.into(), target, shown, words(&["umount"], [parking])]))
 }
 
 fn new_mount(fs: &FileSystem, at: &str) -> Shell {

@@ -277,6 +277,17 @@ same_both_ways() {
 		same_both_ways nsexec --pid --net -- pivot --bind source:/mnt:ro $root"
 }
 
+@test "dry run equals run: --dns" {
+	same_both_ways nsexec --pid --net -- pivot --dns 10.0.0.1 --dns fd00::1 "$root"
+	same_both_ways nsexec --pid --net -- pivot --dns auto img
+	# What the script cannot do safely it does not do at all.
+	cp -a "$root" linked
+	rm -f linked/etc/resolv.conf
+	ln -s /nowhere linked/etc/resolv.conf
+	run -125 sh -c 'pivot --dry-run --dns 10.0.0.1 linked true | sh -e'
+	[ "$output" = './etc/resolv.conf: a symbolic link' ] || fail "$output"
+}
+
 @test "dry run equals run: users, capabilities, variables, working directory" {
 	export KEPT=value
 	same_both_ways nsexec --pid --net -- pivot --user user "$root"

@@ -1056,6 +1056,60 @@ pivot: hint: write --image SOURCE:DST[:OPTION,…], DST from the new root's /" p
 	[ -z "$(ls "$root/mnt")" ]
 }
 
+@test "--dns ADDR shows those servers, --dns none and nothing said the root's own; the root's own stays as it is" {
+	small_root tree
+	echo 'nameserver 10.9.9.9' >tree/etc/resolv.conf
+	prints $'nameserver 10.0.0.1\nnameserver fd00::1' pivot --dns 10.0.0.1 --dns fd00::1 tree cat /etc/resolv.conf
+	prints 'nameserver 10.9.9.9' pivot --dns none tree cat /etc/resolv.conf
+	prints 'nameserver 10.9.9.9' pivot tree cat /etc/resolv.conf
+	same 'nameserver 10.9.9.9' "$(cat tree/etc/resolv.conf)"
+	# Read-only as well, and over what a bind shows.
+	mkdir etc
+	touch etc/resolv.conf
+	prints 'nameserver 10.0.0.1' pivot --read-only --dns 10.0.0.1 --bind "$PWD/etc:/etc" tree cat /etc/resolv.conf
+	[ ! -s etc/resolv.conf ]
+	# It is one mount, of that file and no other.
+	prints '/resolv.conf /etc/resolv.conf' pivot --dns 10.0.0.1 tree sh -c 'grep resolv /proc/self/mountinfo | cut -d" " -f4-5'
+	fails_with 125 $'pivot: --dns "example.org": not an address\npivot: hint: give auto, none, or the address of a name server, more than once for several' pivot --dns example.org tree true
+}
+
+@test "--dns auto: the host's servers; behind systemd's own those it asks; in a network of its own none that is the host's loopback" {
+	small_root tree
+	mkdir -p resolve
+	dns() {
+		with_mounts 'mount --bind "$1" /etc/resolv.conf; mkdir -p /run/systemd/resolve; mount --bind resolve /run/systemd/resolve; shift; "$@" cat /etc/resolv.conf' "$@"
+	}
+	printf '%s\n' '# comment' 'nameserver 127.0.0.53' 'nameserver 10.0.0.2' 'search example' >mixed
+	prints $'nameserver 10.0.0.2\nsearch example' dns mixed nsexec --net -- pivot --dns auto tree
+	printf '%s\n' 'nameserver 127.0.0.53' >stub
+	echo 'nameserver 10.0.0.3' >resolve/resolv.conf
+	prints 'nameserver 10.0.0.3' dns stub nsexec --net -- pivot --dns auto tree
+	prints 'nameserver 127.0.0.53' dns stub pivot --privileged --dns auto tree
+	rm resolve/resolv.conf
+	prints "# no server of the host's /etc/resolv.conf answers in this network" dns stub nsexec --net -- pivot --dns auto tree
+}
+
+@test "--dns where /etc/resolv.conf is a link: followed inside the root, whatever it names outside" {
+	small_root tree
+	make_victim
+	mkdir tree/run
+	ln -s ../run/systemd/resolve/stub-resolv.conf tree/etc/resolv.conf
+	prints 'nameserver 10.0.0.1' pivot --dns 10.0.0.1 tree cat /etc/resolv.conf
+	ln -sf "$PWD/victim/canary" tree/etc/resolv.conf
+	prints 'nameserver 10.0.0.1' pivot --dns 10.0.0.1 tree cat /etc/resolv.conf
+	ln -sf /etc/resolv.conf tree/etc/resolv.conf
+	run -125 pivot --dns 10.0.0.1 tree true
+	[[ $output == *'"/etc/resolv.conf" of the new root is a symbolic link'* ]] || fail "$output"
+	unharmed
+}
+
+@test "--dns with --userns: root inside may write it, and that is gone with the container" {
+	own_image
+	prints $'nameserver 10.0.0.1\nmore' contain --userns auto --dns 10.0.0.1 img sh -c 'echo more >>/etc/resolv.conf; cat /etc/resolv.conf'
+	prints 'nameserver 10.0.0.1' contain --userns auto --dns 10.0.0.1 img cat /etc/resolv.conf
+	until_true no_loop
+}
+
 @test "a read-only root that lacks the mount points, and one that has them" {
 	small_root tree
 	rmdir tree/proc

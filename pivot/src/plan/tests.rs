@@ -20,7 +20,8 @@ fn facts() -> Facts {
         user: None,
         keep: Vec::new(),
         environment: vec![("SECRET".into(), "hidden".into()), ("TERM".into(), "vt100".into())],
-        parking: "/mnt",
+        resolver: None,
+        parking: ["/mnt", "/media"],
         on_terminal: false,
     }
 }
@@ -342,4 +343,26 @@ fn the_notice_is_for_who_shares_processes_and_watches() {
     assert!(!notice(watched(true), ""));
     assert!(!notice(watched(false), "--bare"));
     assert!(!notice(Facts { on_terminal: false, own_pid: false, ..facts() }, ""));
+}
+
+#[test]
+fn the_resolver_comes_after_all_other_mounts_so_that_none_covers_it() {
+    let resolver = || Facts { resolver: Some("nameserver 10.0.0.1\n".into()), ..facts() };
+    let (more, less) = changes(&story("", facts()), &story("", resolver()));
+    assert_eq!(
+        more,
+        [
+            "open_tree(fsmount(fsopen(\"tmpfs\"), MOUNT_ATTR_NOSUID|MOUNT_ATTR_NODEV|MOUNT_ATTR_NOEXEC), {\"nameserver 10.0.0.1\\n\"}, OPEN_TREE_CLONE)\nmove_mount({that file}, \"/etc/resolv.conf\")"
+        ]
+    );
+    assert!(less.is_empty());
+    let etc = Extra {
+        source: Source::Directory("/srv/etc".into()),
+        at: "/etc".into(),
+        attributes: Attributes::NONE,
+        idmap: false,
+    };
+    let calls = story("", Facts { extras: vec![etc], ..resolver() });
+    let at = |text: &str| calls.iter().position(|call| call.contains(text)).unwrap();
+    assert!(at("\"/etc\")") < at("/etc/resolv.conf") && at("/etc/resolv.conf") < at("pivot_root"));
 }

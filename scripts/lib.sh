@@ -14,7 +14,9 @@ PATH=$PATH:/usr/sbin:/sbin
 export PATH
 self=${0##*/}
 top=$(dirname "$here")
+# Installed, the scripts are in PREFIX/lib/boxutils beside the list of what was installed, and the tools in PREFIX/bin.
 bin=$top/target/x86_64-unknown-linux-gnu/release
+[ ! -f "$here/installed" ] || bin=$(dirname "$top")/bin
 missing=
 
 # Builds the tools into $bin; what the build needs is installed first.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 // linux/loop.h
 const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
 const LOOP_CLR_FD: libc::Ioctl = 0x4C01;
+const LOOP_GET_STATUS64: libc::Ioctl = 0x4C05;
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
 const LO_FLAGS_READ_ONLY: u32 = 1;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
@@ -97,22 +98,28 @@ pub fn attach(backing: &File, flags: LoopFlags) -> Result<LoopDevice, Refusal> {
     Err(Refusal::at("ioctl(LOOP_CONFIGURE)", Errno::EBUSY))
 }
 
-impl LoopConfig {
-    fn new(backing: &File, flags: LoopFlags) -> LoopConfig {
-        let read_only = if flags.read_only { LO_FLAGS_READ_ONLY } else { 0 };
-        let autoclear = if flags.autoclear { LO_FLAGS_AUTOCLEAR } else { 0 };
-        let info = LoopInfo {
+impl LoopInfo {
+    fn with_flags(flags: u32) -> LoopInfo {
+        LoopInfo {
             device_inode_rdevice: [0; 3],
             offset: 0,
             size_limit: 0,
             number: 0,
             encryption: [0; 2],
-            flags: read_only | autoclear | LO_FLAGS_DIRECT_IO,
+            flags,
             file_name: [0; 64],
             crypt_name: [0; 64],
             key: [0; 32],
             init: [0; 2],
-        };
+        }
+    }
+}
+
+impl LoopConfig {
+    fn new(backing: &File, flags: LoopFlags) -> LoopConfig {
+        let read_only = if flags.read_only { LO_FLAGS_READ_ONLY } else { 0 };
+        let autoclear = if flags.autoclear { LO_FLAGS_AUTOCLEAR } else { 0 };
+        let info = LoopInfo::with_flags(read_only | autoclear | LO_FLAGS_DIRECT_IO);
         // Block size 0: the kernel takes that of the backing device, so images with small blocks mount as well.
         LoopConfig { fd: backing.as_raw_fd() as u32, block_size: 0, info, reserved: [0; 8] }
     }
@@ -199,9 +206,24 @@ fn look_at(number: u32) -> Option<Attached> {
     })
 }
 
-/// The loop devices that show `file`, under whatever name: a hard link is the same file.
+/// The loop devices that show `file`, under whatever name: a hard link is the same file, and the name in /sys is not to be
+/// found from here where the file was opened through a mount that is gone, as one of a container's start is.
 pub fn devices_on(file: &Path) -> Vec<Attached> {
     let inode_of = |path: &Path| path.metadata().ok().map(|about| (about.dev(), about.ino()));
     let Some(inode) = inode_of(file) else { return Vec::new() };
-    attached().into_iter().filter(|device| inode_of(&device.backing_file) == Some(inode)).collect()
+    let shows = |device: &Attached| {
+        inode_behind(&device.device).or_else(|| inode_of(&device.backing_file)) == Some(inode)
+    };
+    attached().into_iter().filter(shows).collect()
+}
+
+/// The file system and the inode behind a device: LOOP_GET_STATUS64 of loop(4). None without the right to ask.
+fn inode_behind(device: &Path) -> Option<(u64, u64)> {
+    let file = File::open(device).ok()?;
+    let mut info = LoopInfo::with_flags(0);
+    ioctl_struct(file.as_fd(), LOOP_GET_STATUS64, &mut info).ok()?;
+    let [device, inode, _] = info.device_inode_rdevice;
+    // As new_encode_dev of linux/kdev_t.h packs it.
+    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00));
+    Some((nix::sys::stat::makedev(major, minor), inode))
 }

@@ -228,10 +228,13 @@ parent() {
 }
 
 # Prints the loop devices whose file is below a directory.
+# /sys names a file from the root of its mount where that mount is gone, as the one that a container was started from is.
 loops_on() {
-	local file name
+	local file name mount
+	mount=$(findmnt --noheadings --output TARGET --target "$1")
 	for file in /sys/block/loop*/loop/backing_file; do
 		{ read -r name <"$file"; } 2>/dev/null || continue
+		[ "$mount" = / ] || [[ $name != "${1#"$mount"}"/* ]] || name=$mount$name
 		[[ $name != "$1"/* ]] || printf '%s %s\n' "$(basename "${file%/loop/*}")" "$name"
 	done
 }

@@ -14,7 +14,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 /// Signals that end a process unless it has said otherwise.
@@ -62,8 +62,8 @@ pub(crate) fn call(born_into: &[Kind]) -> String {
     format!("clone({flags}SIGCHLD)")
 }
 
-/// Forks, the child born into new namespaces of these kinds.
-pub(crate) fn fork(born_into: &[Kind]) -> Result<Side, Errno> {
+/// Forks, the child born into new namespaces of these kinds, and into this control group if one is given.
+pub(crate) fn fork(born_into: &[Kind], group: Option<BorrowedFd>) -> Result<Side, Errno> {
     let (parents, childs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
     let waited_for = signals_to_wait_for();
     let mut inherited = SigSet::empty();
@@ -71,7 +71,11 @@ pub(crate) fn fork(born_into: &[Kind]) -> Result<Side, Errno> {
     // With SIGCHLD ignored, as some launchers leave it, the kernel would reap the child and forget its status.
     let on_child = sys::set_default(Signal::SIGCHLD)?;
     let flags = born_into.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag());
-    match sys::clone_process(flags) {
+    let cloned = match group {
+        Some(group) => sys::clone_into(flags, group),
+        None => sys::clone_process(flags),
+    };
+    match cloned {
         Ok(Some(child)) => {
             set_pdeathsig(Signal::SIGKILL)?;
             Ok(Side::Parent(Parent { child, leash: parents, waited_for }))

@@ -24,6 +24,7 @@ mod narrate;
 mod plan;
 mod run;
 mod shell;
+pub mod size;
 mod step;
 mod strace;
 mod sys;
@@ -39,7 +40,7 @@ pub use plan::{Fork, Plan};
 pub use shell::{Shell, join, quote, quote_all};
 pub use step::{Answer, Call, Refusal, Step};
 pub use strace::{array, quoted};
-pub use sys::{inherited, own, set_default};
+pub use sys::{Named, get_xattr, inherited, list_xattrs, own, set_default, set_xattr};
 
 use std::io::Write;
 

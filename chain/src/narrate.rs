@@ -31,12 +31,19 @@ pub struct Made {
     pub namespaces: Vec<Kind>,
     /// The ids are mapped so that the program is root in its user namespace.
     pub root: bool,
+    /// How many blocks of a script stand around, without a namespace that would tell of them.
+    pub blocks: usize,
 }
 
 impl Made {
     /// Whether a namespace of this kind was made.
     pub fn has(&self, kind: Kind) -> bool {
         self.namespaces.contains(&kind)
+    }
+
+    /// How deep in a script the next tool stands, or more.
+    pub(crate) fn depth(&self) -> usize {
+        self.namespaces.len() + self.blocks
     }
 }
 
@@ -86,6 +93,7 @@ impl Mode {
             match Kind::from_name(word) {
                 Some(kind) => made.namespaces.push(kind),
                 None if word == "root" => made.root = true,
+                None if word == "block" => made.blocks += 1,
                 None => return Err(refused()),
             }
         }
@@ -108,7 +116,8 @@ impl Mode {
             Mode::DryRun(before) => {
                 let kinds = before.namespaces.iter().chain(&made.namespaces).map(|kind| kind.name());
                 let root = (before.root || made.root).then_some("root");
-                let words: Vec<&str> = kinds.chain(root).collect();
+                let blocks = std::iter::repeat_n("block", before.blocks + made.blocks);
+                let words: Vec<&str> = kinds.chain(root).chain(blocks).collect();
                 Some(format!("dry-run:{}", words.join(",")).into())
             }
         }
@@ -169,10 +178,11 @@ mod tests {
 
     #[test]
     fn a_dry_run_passes_on_what_it_would_have_made() {
-        let mode = Mode::parse(OsStr::new("dry-run:user,root")).unwrap();
+        let mode = Mode::parse(OsStr::new("dry-run:user,root,block")).unwrap();
         assert!(mode.made().root && mode.made().has(Kind::User) && !mode.made().has(Kind::Net));
-        let made = Made { namespaces: vec![Kind::Pid], root: false };
-        assert_eq!(mode.for_next(&made), Some("dry-run:user,pid,root".into()));
+        assert_eq!(mode.made().depth(), 2);
+        let made = Made { namespaces: vec![Kind::Pid], ..Made::default() };
+        assert_eq!(mode.for_next(&made), Some("dry-run:user,pid,root,block".into()));
         assert_eq!(Mode::Run.for_next(&made), None);
     }
 

@@ -77,30 +77,22 @@ impl<C: Call> Plan<C> {
         self.steps.len() + forked + usize::from(self.program.is_some())
     }
 
-    fn write_down(self, tool: &'static str, mode: &Mode, outer: &Made) -> Result<u8, Failure> {
-        let label = match outer.namespaces.len() {
+    fn write_down(mut self, tool: &'static str, mode: &Mode, outer: &Made) -> Result<u8, Failure> {
+        let label = match outer.depth() {
             0 => format!("END_{tool}"),
             depth => format!("END_{tool}_{depth}"),
         };
-        let is_last = self.fork.as_ref().is_none_or(|fork| fork.after.is_empty());
-        let mut script = Script::new(label, is_last);
-        let mut add = |steps: &[Step<C>]| {
-            for step in steps {
-                script.step(step.why, step.call.shell());
-            }
-        };
-        add(&self.steps);
-        let mut after = Vec::new();
+        let after = self.fork.as_mut().map(|fork| std::mem::take(&mut fork.after)).unwrap_or_default();
+        let mut script = Script::new(label, after.is_empty());
+        add(&mut script, self.steps);
         if let Some(fork) = self.fork {
-            let mut words = vec!["unshare", "--fork", "--kill-child"];
-            let options: Vec<String> =
-                fork.born_into.iter().map(|kind| format!("--{}", kind.name())).collect();
-            words.extend(options.iter().map(String::as_str));
-            script.step(fork.why, if options.is_empty() { Shell::Implied } else { Shell::enter(words) });
-            for step in fork.first.iter().chain(&fork.beside).chain(&fork.child) {
-                script.step(step.why, step.call.shell());
+            script.step(fork.why, fork_in_shell(&fork.born_into, !after.is_empty()));
+            for steps in [fork.first, fork.beside, fork.child] {
+                add(&mut script, steps);
             }
-            after = fork.after;
+        }
+        if !after.is_empty() {
+            self.made.blocks += 1;
         }
         let mut status = 0;
         if let Some(program) = &self.program {
@@ -108,15 +100,34 @@ impl<C: Call> Plan<C> {
                 print(&script.opening())?;
                 status = program.let_it_print(mode, &self.made)?;
             } else {
-                let is_nested = !outer.namespaces.is_empty();
-                script.program(exec::WHY, &program.shell_words(), is_nested);
+                script.program(exec::WHY, &program.shell_words(), outer.depth() > 0);
             }
         }
-        for step in &after {
-            script.step(step.why, step.call.shell());
+        let mut rest = script.closing();
+        if !after.is_empty() {
+            let mut tail = Script::new(String::new(), true);
+            add(&mut tail, after);
+            rest.extend(tail.closing());
+            rest.extend(b"exit \"$status\"\n");
         }
-        print(&script.closing())?;
+        print(&rest)?;
         Ok(status)
+    }
+}
+
+fn add<C: Call>(script: &mut Script, steps: Vec<Step<C>>) {
+    for step in steps {
+        script.step(step.why, step.call.shell());
+    }
+}
+
+/// The command that makes the child; what comes after it needs a parent that stays, whatever the child is born into.
+fn fork_in_shell(born_into: &[Kind], parent_stays: bool) -> Shell {
+    let options: Vec<String> = born_into.iter().map(|kind| format!("--{}", kind.name())).collect();
+    match options.is_empty() {
+        false => Shell::enter(["unshare", "--fork", "--kill-child"].into_iter().chain(options.iter().map(String::as_str))),
+        true if parent_stays => Shell::enter(["setpriv", "--pdeathsig", "KILL"]),
+        true => Shell::Implied,
     }
 }
 

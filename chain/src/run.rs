@@ -93,7 +93,7 @@ impl<C: Call> Run<'_, C> {
 
     fn fork(&mut self, fork: Fork<C>) -> Result<u8, Failure> {
         self.narrator.why(fork.why);
-        match child::fork(&fork.born_into) {
+        match child::fork(&fork.born_into, C::birthplace(&self.state)) {
             Ok(Side::Child(child)) => self.be_the_child(&child, fork),
             Ok(Side::Parent(parent)) => self.be_the_parent(&parent, fork),
             Err(errno) => {

@@ -72,8 +72,8 @@ pub(crate) struct Script {
     through: Vec<Vec<OsString>>,
     blocks: Vec<String>,
     label: String,
-    /// A block is the last thing of its script, and takes the place of the shell that reads it: what is process 1
-    /// outside a block is process 1 inside.
+    /// The outermost block is the last thing of its script, and takes the place of the shell that reads it: what is
+    /// process 1 outside a block is process 1 inside. Otherwise its exit status is kept for what comes after.
     is_last: bool,
 }
 
@@ -136,9 +136,10 @@ impl Script {
             0 => self.label.clone(),
             depth => format!("{}_{depth}", self.label),
         };
-        let mut line = OsString::from(if self.is_last { "exec " } else { "" });
+        let is_left = !self.is_last && self.blocks.is_empty();
+        let mut line = OsString::from(if is_left { "status=0\n" } else { "exec " });
         line.push(std::mem::take(&mut self.entering).join(OsStr::new(" ")));
-        line.push(format!(" sh -e /dev/fd/3 3<<'{label}'"));
+        line.push(format!(" sh -e /dev/fd/3 3<<'{label}'{}", if is_left { " || status=$?" } else { "" }));
         self.push_line(&line);
         self.blocks.push(label);
     }

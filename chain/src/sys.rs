@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::unistd::Pid;
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// fork(2) into the namespaces of `flags`: clone(2) with no stack of its own. None in the child.
@@ -13,6 +14,30 @@ pub(crate) fn clone_process(flags: CloneFlags) -> Result<Option<Pid>, Errno> {
     // SAFETY: our tools have one thread, so the copy may go on as this process would; a null stack means the copy of
     // this one, and no pointer is passed.
     let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+    Ok((pid != 0).then(|| Pid::from_raw(pid as i32)))
+}
+
+/// clone3(2) likewise, the child born in the control group (v2) that `group` refers to: it never is in its parent's, and
+/// no lock over all groups is taken to move it.
+pub(crate) fn clone_into(flags: CloneFlags, group: BorrowedFd) -> Result<Option<Pid>, Errno> {
+    // linux/sched.h; libc's own is an int, which it does not fit.
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let arguments = libc::clone_args {
+        flags: flags.bits() as u64 | CLONE_INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        cgroup: group.as_raw_fd() as u64,
+        pidfd: 0,
+        child_tid: 0,
+        parent_tid: 0,
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+    };
+    let (pointer, size) = (std::ptr::from_ref(&arguments), size_of::<libc::clone_args>());
+    // SAFETY: as above; the struct is the kernel's own, with its size, and outlives the call.
+    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone3, pointer, size) })?;
     Ok((pid != 0).then(|| Pid::from_raw(pid as i32)))
 }
 
@@ -113,4 +138,52 @@ pub(crate) fn open_standard_descriptors() {
             }
         }
     }
+}
+
+/// A file whose extended attributes are meant.
+#[derive(Clone, Copy)]
+pub enum Named<'a> {
+    /// An open one.
+    Open(BorrowedFd<'a>),
+    /// One by its path, which is not followed where it is a symbolic link.
+    Path(&'a CStr),
+}
+
+/// flistxattr(2), llistxattr(2): the names, each with its NUL, in as much of `buffer` as is returned.
+pub fn list_xattrs(file: Named, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: `start` and `length` are those of one live buffer, and the path is a live C string.
+    let got = unsafe {
+        match file {
+            Named::Open(fd) => libc::flistxattr(fd.as_raw_fd(), start, length),
+            Named::Path(path) => libc::llistxattr(path.as_ptr(), start, length),
+        }
+    };
+    Errno::result(got).map(|got| got as usize)
+}
+
+/// fgetxattr(2), lgetxattr(2): the value, in as much of `buffer` as is returned.
+pub fn get_xattr(file: Named, name: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: `start` and `length` are those of one live buffer, and path and name are live C strings.
+    let got = unsafe {
+        match file {
+            Named::Open(fd) => libc::fgetxattr(fd.as_raw_fd(), name.as_ptr(), start, length),
+            Named::Path(path) => libc::lgetxattr(path.as_ptr(), name.as_ptr(), start, length),
+        }
+    };
+    Errno::result(got).map(|got| got as usize)
+}
+
+/// fsetxattr(2), lsetxattr(2).
+pub fn set_xattr(file: Named, name: &CStr, value: &[u8]) -> Result<(), Errno> {
+    let (start, length) = (value.as_ptr().cast(), value.len());
+    // SAFETY: `start` and `length` are those of one live slice, and path and name are live C strings.
+    let done = unsafe {
+        match file {
+            Named::Open(fd) => libc::fsetxattr(fd.as_raw_fd(), name.as_ptr(), start, length, 0),
+            Named::Path(path) => libc::lsetxattr(path.as_ptr(), name.as_ptr(), start, length, 0),
+        }
+    };
+    Errno::result(done).map(drop)
 }

@@ -1,7 +1,6 @@
 //! What can be typed. The doc comments are the help.
 
-use crate::size;
-use chain::Narration;
+use chain::{Narration, size};
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! What a file is beside its bytes: owner, mode, times, extended attributes; read from one, given to another.
 
-use crate::sys::{Named, get_xattr, list_xattrs, set_xattr};
+use chain::{Named, get_xattr, list_xattrs, set_xattr};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, UtimensatFlags, fchmod, fchmodat, futimens, utimensat};

@@ -56,7 +56,7 @@ fn table(devices: &[Attached]) -> String {
         let flag = |is_set: bool| if is_set { "yes" } else { "no" };
         [
             device.device.display().to_string(),
-            crate::size::human(device.size),
+            chain::size::human(device.size),
             flag(device.read_only).into(),
             flag(device.autoclear).into(),
             flag(device.direct_io).into(),

@@ -15,7 +15,6 @@ mod pax;
 mod plan;
 mod progress;
 mod script;
-mod size;
 mod sparse;
 mod sys;
 mod tree;

@@ -5,7 +5,7 @@ use crate::cli::{Action, Cli};
 use crate::content::{Content, Source};
 use crate::facts::{Existing, Facts, directory_of};
 use crate::mkfs::Recipe;
-use crate::size::human;
+use chain::size::human;
 use chain::{Attached, Failure, Plan, Step, quoted};
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! One line on a terminal's stderr, and only where the work takes longer than a second.
 
-use crate::size::human;
+use chain::size::human;
 use chain::say;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The unsafe lines of this crate: extended attributes, detached mounts, the child's last will.
+//! The unsafe lines of this crate: detached mounts, the child's last will.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
@@ -8,57 +8,9 @@ use nix::unistd::{Pid, getppid};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-
-/// A file whose extended attributes are meant.
-#[derive(Clone, Copy)]
-pub enum Named<'a> {
-    /// An open one.
-    Open(BorrowedFd<'a>),
-    /// One by its path, which is not followed where it is a symbolic link.
-    Path(&'a CStr),
-}
-
-/// flistxattr(2), llistxattr(2): the names, each with its NUL, in as much of `buffer` as is returned.
-pub fn list_xattrs(file: Named, buffer: &mut [u8]) -> Result<usize, Errno> {
-    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
-    // SAFETY: `start` and `length` are those of one live buffer, and the path is a live C string.
-    let got = unsafe {
-        match file {
-            Named::Open(fd) => libc::flistxattr(fd.as_raw_fd(), start, length),
-            Named::Path(path) => libc::llistxattr(path.as_ptr(), start, length),
-        }
-    };
-    Errno::result(got).map(|got| got as usize)
-}
-
-/// fgetxattr(2), lgetxattr(2): the value, in as much of `buffer` as is returned.
-pub fn get_xattr(file: Named, name: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
-    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
-    // SAFETY: `start` and `length` are those of one live buffer, and path and name are live C strings.
-    let got = unsafe {
-        match file {
-            Named::Open(fd) => libc::fgetxattr(fd.as_raw_fd(), name.as_ptr(), start, length),
-            Named::Path(path) => libc::lgetxattr(path.as_ptr(), name.as_ptr(), start, length),
-        }
-    };
-    Errno::result(got).map(|got| got as usize)
-}
-
-/// fsetxattr(2), lsetxattr(2).
-pub fn set_xattr(file: Named, name: &CStr, value: &[u8]) -> Result<(), Errno> {
-    let (start, length) = (value.as_ptr().cast(), value.len());
-    // SAFETY: `start` and `length` are those of one live slice, and path and name are live C strings.
-    let done = unsafe {
-        match file {
-            Named::Open(fd) => libc::fsetxattr(fd.as_raw_fd(), name.as_ptr(), start, length, 0),
-            Named::Path(path) => libc::lsetxattr(path.as_ptr(), name.as_ptr(), start, length, 0),
-        }
-    };
-    Errno::result(done).map(drop)
-}
 
 // linux/mount.h
 const FSCONFIG_SET_STRING: libc::c_uint = 1;

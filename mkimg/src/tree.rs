@@ -3,9 +3,8 @@
 //! It stays on one file system, as cp -x does: what is mounted below the directory is an empty directory in the image.
 
 use crate::inode::{Attributes, Refused, XattrReader, path_of};
-use crate::sys::Named;
 use crate::writer::{File, Writer};
-use chain::{Refusal, quoted};
+use chain::{Named, Refusal, quoted};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};

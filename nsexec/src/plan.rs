@@ -22,7 +22,7 @@ pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
     };
     let mut namespaces = new.clone();
     namespaces.extend(facts.joins.iter().map(|target| target.kind));
-    let made = Made { namespaces, root: cli.map_root_user };
+    let made = Made { namespaces, root: cli.map_root_user, blocks: 0 };
 
     let before = joins(facts.joins, facts.uid, facts.lifeline);
     // In a new user namespace without a map there is no group to let ping.

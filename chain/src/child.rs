@@ -5,17 +5,21 @@
 
 use crate::fail::Failure;
 use crate::namespace::Kind;
+use crate::strace::quoted;
 use crate::sys::{self, Arrived};
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
 use nix::sys::prctl::{get_pdeathsig, set_pdeathsig};
 use nix::sys::signal::{SigAction, SigSet, SigmaskHow, Signal, kill, raise, sigprocmask};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// Signals that end a process unless it has said otherwise.
 const ENDING: [Signal; 7] = [
@@ -57,13 +61,18 @@ pub(crate) enum Side {
 }
 
 /// The fork as strace prints it.
-pub(crate) fn call(born_into: &[Kind]) -> String {
+pub(crate) fn call(born_into: &[Kind], birthplace: Option<&Path>) -> String {
     let flags: String = born_into.iter().map(|kind| format!("{}|", kind.flag_name())).collect();
-    format!("clone({flags}SIGCHLD)")
+    match birthplace {
+        Some(group) => format!("clone3({{{flags}CLONE_INTO_CGROUP, SIGCHLD, cgroup={}}})", quoted(group)),
+        None => format!("clone({flags}SIGCHLD)"),
+    }
 }
 
 /// Forks, the child born into new namespaces of these kinds, and into this control group if one is given.
-pub(crate) fn fork(born_into: &[Kind], group: Option<BorrowedFd>) -> Result<Side, Errno> {
+pub(crate) fn fork(born_into: &[Kind], birthplace: Option<&Path>) -> Result<Side, Errno> {
+    let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let group = birthplace.map(|group| open(group, directory, Mode::empty())).transpose()?;
     let (parents, childs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
     let waited_for = signals_to_wait_for();
     let mut inherited = SigSet::empty();
@@ -72,7 +81,7 @@ pub(crate) fn fork(born_into: &[Kind], group: Option<BorrowedFd>) -> Result<Side
     let on_child = sys::set_default(Signal::SIGCHLD)?;
     let flags = born_into.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag());
     let cloned = match group {
-        Some(group) => sys::clone_into(flags, group),
+        Some(group) => sys::clone_into(flags, group.as_fd()),
         None => sys::clone_process(flags),
     };
     match cloned {

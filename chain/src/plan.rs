@@ -9,8 +9,10 @@ use crate::narrate::{Made, Mode};
 use crate::run::perform;
 use crate::shell::{Script, Shell};
 use crate::step::{Call, Step};
+use crate::output::print_data;
 use nix::errno::Errno;
-use std::io::Write;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// Where a plan splits in two processes.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Fork<C> {
     pub why: &'static str,
     /// The namespaces the child is born into.
     pub born_into: Vec<Kind>,
+    /// The control group (version 2) it is born in, where that is not its parent's.
+    pub birthplace: Option<PathBuf>,
     /// The child's steps before it is held.
     pub first: Vec<Step<C>>,
     /// The parent's steps while the child is held.
@@ -52,7 +56,7 @@ impl<C: Call> Plan<C> {
     pub fn story(&self) -> Vec<String> {
         let forked = self.fork.iter().flat_map(|fork| {
             let after_birth = [&fork.first, &fork.beside, &fork.child, &fork.after].into_iter().flatten();
-            std::iter::once(child::call(&fork.born_into)).chain(after_birth.map(|step| step.call.to_string()))
+            std::iter::once(child::call(&fork.born_into, fork.birthplace.as_deref())).chain(after_birth.map(|step| step.call.to_string()))
         });
         self.steps.iter().map(|step| step.call.to_string()).chain(forked).collect()
     }
@@ -87,6 +91,11 @@ impl<C: Call> Plan<C> {
         add(&mut script, self.steps);
         if let Some(fork) = self.fork {
             script.step(fork.why, fork_in_shell(&fork.born_into, !after.is_empty()));
+            if let Some(group) = &fork.birthplace {
+                let mut line = OsString::from("echo 0 > ");
+                line.push(crate::shell::quote(group.join("cgroup.procs").as_os_str()));
+                script.step("born in the group: a shell has to move there", Shell::Line(line));
+            }
             for steps in [fork.first, fork.beside, fork.child] {
                 add(&mut script, steps);
             }
@@ -131,15 +140,9 @@ fn fork_in_shell(born_into: &[Kind], parent_stays: bool) -> Shell {
     }
 }
 
-/// Writes data on stdout; who closes the pipe has seen enough.
 fn print(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-            Err(Failure::refused("write(1)", errno)
-                .hint("the script could not be written where stdout leads"))
-        }
-        _ => Ok(()),
-    }
+    print_data(bytes).map_err(|error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        Failure::refused("write(1)", errno).hint("the script could not be written where stdout leads")
+    })
 }

@@ -93,12 +93,12 @@ impl<C: Call> Run<'_, C> {
 
     fn fork(&mut self, fork: Fork<C>) -> Result<u8, Failure> {
         self.narrator.why(fork.why);
-        match child::fork(&fork.born_into, C::birthplace(&self.state)) {
+        match child::fork(&fork.born_into, fork.birthplace.as_deref()) {
             Ok(Side::Child(child)) => self.be_the_child(&child, fork),
             Ok(Side::Parent(parent)) => self.be_the_parent(&parent, fork),
             Err(errno) => {
                 self.undo();
-                let failure = Failure::refused(child::call(&fork.born_into), errno).why(fork.why);
+                let failure = Failure::refused(child::call(&fork.born_into, fork.birthplace.as_deref()), errno).why(fork.why);
                 Err(why_no_namespace(&fork.born_into, errno).into_iter().fold(failure, Failure::hint))
             }
         }
@@ -131,7 +131,7 @@ impl<C: Call> Run<'_, C> {
     fn be_the_parent(&mut self, parent: &Parent, fork: Fork<C>) -> Result<u8, Failure> {
         let is_held = !fork.beside.is_empty();
         let answer = format_args!(" = {}, which goes on below; this parent waits for it", parent.child);
-        self.narrator.call(&child::call(&fork.born_into), answer);
+        self.narrator.call(&child::call(&fork.born_into, fork.birthplace.as_deref()), answer);
         self.narrator.next += fork.first.len();
         drop((fork.first, fork.child));
         C::born(&mut self.state, parent.child);

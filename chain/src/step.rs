@@ -5,7 +5,6 @@ use crate::shell::Shell;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::fmt::Display;
-use std::os::fd::BorrowedFd;
 
 /// One request to the kernel, known before it is made. `Display` is the call as strace(1) prints it.
 pub trait Call: Display {
@@ -28,11 +27,6 @@ pub trait Call: Display {
 
     /// Takes note of the child, for the steps beside it.
     fn born(_state: &mut Self::State, _child: Pid) {}
-
-    /// The control group (v2) the child is born in, where that is not its parent's: CLONE_INTO_CGROUP of clone(2).
-    fn birthplace(_state: &Self::State) -> Option<BorrowedFd<'_>> {
-        None
-    }
 }
 
 /// What the kernel answered to a call that was not refused.

@@ -1,9 +1,7 @@
 //! The loop devices in use: taking one away, and the listing. The keys of the JSON are promised in the manual page.
 
 use crate::holders;
-use chain::{Answer, Attached, Refusal, attached};
-use std::io::Write;
-use std::path::Path;
+use chain::{Answer, Attached, Refusal, attached, json_string, print_data};
 use std::time::{Duration, Instant};
 
 /// How long others get to let go of a device: udev looks at each that appears.
@@ -42,12 +40,7 @@ pub fn detach(device: &Attached) -> Result<Answer, Refusal> {
 pub fn print(as_json: bool) -> Result<Answer, Refusal> {
     let devices = attached();
     let text = if as_json { json(&devices) } else { table(&devices) };
-    let mut stdout = std::io::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // Who closes the pipe has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-        other => other?,
-    }
+    print_data(text.as_bytes())?;
     Ok(Answer::Made(format!("{} devices", devices.len())))
 }
 
@@ -83,11 +76,11 @@ fn json(devices: &[Attached]) -> String {
         .iter()
         .map(|device| {
             let mounts: Vec<String> =
-                holders::mount_points(&device.device).iter().map(|at| string(Path::new(at))).collect();
+                holders::mount_points(&device.device).iter().map(|at| json_string(at)).collect();
             format!(
                 "  {{\"device\": {}, \"backing_file\": {}, \"size\": {}, \"read_only\": {}, \"autoclear\": {}, \"direct_io\": {}, \"mounts\": [{}]}}",
-                string(&device.device),
-                string(&device.backing_file),
+                json_string(&device.device),
+                json_string(&device.backing_file),
                 device.size,
                 device.read_only,
                 device.autoclear,
@@ -100,20 +93,6 @@ fn json(devices: &[Attached]) -> String {
         true => "[]\n".into(),
         false => format!("[\n{}\n]\n", objects.join(",\n")),
     }
-}
-
-/// A JSON string; bytes that are no UTF-8 become the replacement character.
-fn string(path: &Path) -> String {
-    let mut text = String::from("\"");
-    for c in path.to_string_lossy().chars() {
-        match c {
-            '"' => text += "\\\"",
-            '\\' => text += "\\\\",
-            c if c < ' ' => text += &format!("\\u{:04x}", c as u32),
-            c => text.push(c),
-        }
-    }
-    text + "\""
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
     }
     let after = removal(cli.pid_file);
     let fork =
-        Fork { why: why_fork(&born_into), born_into, first: inside, beside: announce, child: wait, after };
+        Fork { why: why_fork(&born_into), born_into, birthplace: None, first: inside, beside: announce, child: wait, after };
     Ok(Plan { steps: before, fork: Some(fork), program: Some(facts.program), made })
 }
 

@@ -1,0 +1,167 @@
+//! What can be typed. The doc comments are the help.
+
+use chain::{Failure, Narration, quoted};
+use clap::Parser;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+/// Create a control group, write its files, put the program in it
+///
+/// GROUP is a path such as web or lab/web, from the root of each hierarchy; what of it is missing is made. FILE is an
+/// interface file in the spelling of version 1 or 2: the other's is translated.
+#[derive(Parser, Debug, Default)]
+#[command(version, args_override_self = true, after_help = EXAMPLES, override_usage =
+    "cgset [OPTION]... GROUP [FILE=VALUE]... [-- PROG [ARG]...]\n       cgset --procs|--stat|--freeze|--thaw|--kill|--remove GROUP\n       cgset --gc")]
+pub struct Cli {
+    /// How much its members may keep in memory and, without --swap, in swap too: 256M, or max
+    #[arg(short, long, value_name = "SIZE", help_heading = "Limits")]
+    pub memory: Option<String>,
+    /// How much they may keep in swap: 64M, or max
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    pub swap: Option<String>,
+    /// How many CPUs' worth of time: 1.5 or 50%, or max
+    #[arg(short, long, value_name = "N", help_heading = "Limits")]
+    pub cpus: Option<String>,
+    /// Its share where others want the CPU too, 1 to 10000; 100 is usual
+    #[arg(long, value_name = "WEIGHT", help_heading = "Limits")]
+    pub cpu_weight: Option<String>,
+    /// On which CPUs, as in 0-2,7
+    #[arg(long, value_name = "LIST", help_heading = "Limits")]
+    pub cpuset: Option<String>,
+    /// From which memory nodes
+    #[arg(long, value_name = "LIST", help_heading = "Limits")]
+    pub cpuset_mems: Option<String>,
+    /// How many processes and threads, or max
+    #[arg(short, long, value_name = "N", help_heading = "Limits")]
+    pub pids: Option<String>,
+
+    /// Wait for PROG, then end what it left behind in the group and remove that
+    #[arg(short, long, help_heading = "The group", requires = "program")]
+    pub transient: bool,
+    /// Move processes that stand in the way (version 2) into the group NAME beside GROUP
+    #[arg(long, value_name = "NAME", help_heading = "The group")]
+    pub leaf: Option<OsString>,
+    /// Print the processes in it
+    #[arg(long, help_heading = "The group", group = "action")]
+    pub procs: bool,
+    /// Print what it uses and may use
+    #[arg(long, help_heading = "The group", group = "action")]
+    pub stat: bool,
+    /// With --stat: as JSON, whose keys stay
+    #[arg(long, help_heading = "The group", requires = "stat")]
+    pub json: bool,
+    /// Stop all of it where it is
+    #[arg(long, help_heading = "The group", group = "action")]
+    pub freeze: bool,
+    /// Let it go on
+    #[arg(long, help_heading = "The group", group = "action")]
+    pub thaw: bool,
+    /// End all of it
+    #[arg(long, help_heading = "The group", group = "action")]
+    pub kill: bool,
+    /// Remove it, if cgset made it and nothing is in it
+    #[arg(long, help_heading = "The group", group = "action")]
+    pub remove: bool,
+    /// Remove every group a cgset that was killed has left behind
+    #[arg(long, help_heading = "The group", group = "action")]
+    pub gc: bool,
+
+    /// A directory in place of the mounted hierarchies
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub root: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub narration: Narration,
+
+    /// The group, and files to write
+    #[arg(value_name = "GROUP", hide = true, required_unless_present = "gc")]
+    pub operands: Vec<OsString>,
+    /// The program to become, and its arguments
+    #[arg(last = true, hide = true, conflicts_with = "action")]
+    pub program: Vec<OsString>,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make the group and write its files, perhaps with a program.
+    Set,
+    Procs,
+    Stat,
+    Freeze,
+    Thaw,
+    Kill,
+    Remove,
+    Gc,
+}
+
+impl Cli {
+    pub fn action(&self) -> Action {
+        match self {
+            Cli { procs: true, .. } => Action::Procs,
+            Cli { stat: true, .. } => Action::Stat,
+            Cli { freeze: true, .. } => Action::Freeze,
+            Cli { thaw: true, .. } => Action::Thaw,
+            Cli { kill: true, .. } => Action::Kill,
+            Cli { remove: true, .. } => Action::Remove,
+            Cli { gc: true, .. } => Action::Gc,
+            _ => Action::Set,
+        }
+    }
+
+    /// GROUP, relative to the root of a hierarchy; empty with --gc.
+    ///
+    /// # Errors
+    /// It is no path below that root.
+    pub fn group(&self) -> Result<PathBuf, Failure> {
+        let Some(word) = self.operands.first() else { return Ok(PathBuf::new()) };
+        let refused = |what: &str, hint: &str| Err(Failure::new(format!("{}: {what}", quoted(word))).hint(hint));
+        if word.as_bytes().contains(&b'=') {
+            return refused("no GROUP before it", "the group comes first: cgset GROUP FILE=VALUE");
+        }
+        let path = Path::new(word);
+        let names: PathBuf =
+            path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        if path.components().any(|part| part == Component::ParentDir) {
+            return refused("leads out of the hierarchy", "a group is named from its root, without ..");
+        }
+        match names.as_os_str().is_empty() {
+            true => refused("the root of the hierarchy is no group of ours", "name a group below it, as in web or lab/web"),
+            false => Ok(names),
+        }
+    }
+
+    /// Each FILE=VALUE.
+    ///
+    /// # Errors
+    /// An operand is not of that form.
+    pub fn files(&self) -> Result<Vec<(String, String)>, Failure> {
+        let pair = |word: &OsString| {
+            let text = word.to_str().and_then(|text| text.split_once('=')).filter(|(file, _)| !file.is_empty());
+            text.map(|(file, value)| (file.to_owned(), value.to_owned())).ok_or_else(|| {
+                Failure::new(format!("{}: not FILE=VALUE", quoted(word))).hint(hint_for(word))
+            })
+        };
+        self.operands.iter().skip(1).map(pair).collect()
+    }
+
+    /// Whether anything is to be written or joined, and not only looked at or removed.
+    pub fn knobs_are_given(&self) -> bool {
+        let knobs =
+            [&self.memory, &self.swap, &self.cpus, &self.cpu_weight, &self.cpuset, &self.cpuset_mems, &self.pids];
+        knobs.iter().any(|knob| knob.is_some()) || self.operands.len() > 1
+    }
+}
+
+fn hint_for(word: &OsStr) -> &'static str {
+    match word.as_bytes().first() {
+        Some(b'=') => "name the file before the =, as in memory.max=64M",
+        _ => "put -- before the program",
+    }
+}
+
+const EXAMPLES: &str = "Examples:
+  cgset --transient --memory 256M --pids 64 web -- make   limits for one command, gone with it
+  cgset web cpu.max='50000 100000'                        half a CPU, in version 1 or 2
+  cgset --stat web";

@@ -1,0 +1,24 @@
+//! cgset: create a control group, write its files, put the program in it.
+#![cfg_attr(not(test), no_main)]
+
+mod call;
+mod cli;
+mod facts;
+mod group;
+mod hint;
+mod knobs;
+mod plan;
+mod shell;
+mod stat;
+mod tree;
+
+use chain::Mode;
+
+chain::entry!(cgset);
+
+fn cgset(tool: &'static str) -> anyhow::Result<u8> {
+    let cli: cli::Cli = chain::parse()?;
+    let mode = Mode::new(cli.narration)?;
+    let facts = facts::Facts::read(&cli)?;
+    Ok(plan::plan(&cli, facts)?.carry_out(tool, &mode)?)
+}

@@ -1,0 +1,133 @@
+//! Where the hierarchies of control groups are mounted, and which controller each carries: cgroups(7). Read from mountinfo,
+//! never guessed.
+
+use std::path::{Path, PathBuf};
+
+/// The interface of a hierarchy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// One controller, or some, each with files of its own.
+    One,
+    /// One for all.
+    Two,
+}
+
+/// A mounted hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    pub version: Version,
+    /// Its root, as a path from here.
+    pub mount: PathBuf,
+    /// Of version 2 those that are left for it.
+    pub controllers: Vec<String>,
+}
+
+/// Every hierarchy that is mounted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    pub hierarchies: Vec<Hierarchy>,
+}
+
+impl Tree {
+    /// The hierarchies in a text of proc_pid_mountinfo(5). `controllers_at` reads the `cgroup.controllers` of version 2.
+    pub fn parse(mountinfo: &str, controllers_at: impl Fn(&Path) -> String) -> Tree {
+        let mut hierarchies: Vec<Hierarchy> = Vec::new();
+        for line in mountinfo.lines() {
+            let Some(hierarchy) = Tree::line(line, &controllers_at) else { continue };
+            // One that is mounted twice is the same twice.
+            let is_known = |known: &Hierarchy| {
+                (known.version, &known.controllers) == (hierarchy.version, &hierarchy.controllers)
+            };
+            if !hierarchies.iter().any(is_known) {
+                hierarchies.push(hierarchy);
+            }
+        }
+        Tree { hierarchies }
+    }
+
+    fn line(line: &str, controllers_at: &impl Fn(&Path) -> String) -> Option<Hierarchy> {
+        let (before, after) = line.split_once(" - ")?;
+        let mut after = after.split(' ');
+        let (kind, options) = (after.next()?, after.nth(1)?);
+        let mount = PathBuf::from(unescaped(before.split(' ').nth(4)?));
+        match kind {
+            "cgroup2" => {
+                let controllers = controllers_at(&mount).split_whitespace().map(str::to_owned).collect();
+                Some(Hierarchy { version: Version::Two, mount, controllers })
+            }
+            "cgroup" => {
+                let is_controller = |word: &&str| !matches!(*word, "rw" | "ro" | "clone_children" | "xattr" | "noprefix" | "all" | "none") && !word.contains('=');
+                let controllers: Vec<String> = options.split(',').filter(is_controller).map(str::to_owned).collect();
+                (!controllers.is_empty()).then_some(Hierarchy { version: Version::One, mount, controllers })
+            }
+            _ => None,
+        }
+    }
+
+    /// A tree of plain directories, for tests without privileges: version 2 if `root` holds `cgroup.controllers`, else
+    /// version 1 in a directory for each controller.
+    pub fn of_directories(root: &Path) -> Tree {
+        let read = |path: &Path| std::fs::read_to_string(path.join("cgroup.controllers"));
+        let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
+        if let Ok(text) = read(root) {
+            let whole = Hierarchy { version: Version::Two, mount: root.into(), controllers: words(text) };
+            return Tree { hierarchies: vec![whole] };
+        }
+        let mut names: Vec<PathBuf> =
+            std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        names.sort();
+        let hierarchies = names.into_iter().filter(|path| path.is_dir()).map(|mount| match read(&mount) {
+            Ok(text) => Hierarchy { version: Version::Two, controllers: words(text), mount },
+            Err(_) => {
+                let name = mount.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let controllers = name.split(',').map(str::to_owned).collect();
+                Hierarchy { version: Version::One, controllers, mount }
+            }
+        });
+        Tree { hierarchies: hierarchies.collect() }
+    }
+
+    /// The hierarchy that carries a controller.
+    pub fn carrier(&self, controller: &str) -> Option<&Hierarchy> {
+        self.hierarchies.iter().find(|one| one.controllers.iter().any(|name| name == controller))
+    }
+
+    /// The hierarchy whose groups can be frozen: the one of the freezer, or version 2, whose core does that.
+    pub fn freezer(&self) -> Option<&Hierarchy> {
+        self.carrier("freezer").or_else(|| self.hierarchies.iter().find(|one| one.version == Version::Two))
+    }
+}
+
+/// Undoes the octal escapes of mountinfo.
+fn unescaped(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .into_iter()
+        .fold(text.to_owned(), |text, (escape, letter)| text.replace(escape, letter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+24 1 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+25 24 0:23 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct
+26 24 0:24 / /sys/fs/cgroup/mem\\040ory rw,relatime - cgroup cgroup rw,memory
+27 24 0:25 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
+28 24 0:26 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate
+29 24 0:23 / /mnt/again rw,relatime - cgroup cgroup rw,cpu,cpuacct
+";
+
+    #[test]
+    fn each_controller_is_found_where_it_is_mounted() {
+        let tree = Tree::parse(HYBRID, |_| "hugetlb\n".into());
+        let at = |controller| tree.carrier(controller).map(|one| (one.version, one.mount.clone()));
+        assert_eq!(at("cpuacct"), Some((Version::One, "/sys/fs/cgroup/cpu".into())));
+        assert_eq!(at("memory"), Some((Version::One, "/sys/fs/cgroup/mem ory".into())));
+        assert_eq!(at("hugetlb"), Some((Version::Two, "/sys/fs/cgroup/unified".into())));
+        assert_eq!(at("pids"), None);
+        assert_eq!(at("name=systemd"), None);
+        assert_eq!(tree.hierarchies.len(), 3);
+        assert_eq!(tree.freezer().unwrap().version, Version::Two);
+    }
+}

@@ -1,0 +1,40 @@
+//! Data on stdout: written in one piece, and as JSON where it was asked for.
+
+use std::ffi::OsStr;
+use std::io::{Error, ErrorKind, Write};
+
+/// Writes data on stdout. Who closes the pipe has seen enough: that is no error.
+///
+/// # Errors
+/// stdout takes no more.
+pub fn print_data(bytes: &[u8]) -> Result<(), Error> {
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        answer => answer,
+    }
+}
+
+/// A JSON string (RFC 8259, section 7); bytes that are no UTF-8 become the replacement character.
+pub fn json_string(text: impl AsRef<OsStr>) -> String {
+    let mut string = String::from("\"");
+    for letter in text.as_ref().to_string_lossy().chars() {
+        match letter {
+            '"' => string += "\\\"",
+            '\\' => string += "\\\\",
+            letter if letter < ' ' => string += &format!("\\u{:04x}", letter as u32),
+            letter => string.push(letter),
+        }
+    }
+    string + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_string_holds_any_text() {
+        assert_eq!(json_string("a \"b\"\\\n"), "\"a \\\"b\\\"\\\\\\u000a\"");
+    }
+}

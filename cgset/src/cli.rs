@@ -116,18 +116,21 @@ impl Cli {
     /// It is no path below that root.
     pub fn group(&self) -> Result<PathBuf, Failure> {
         let Some(word) = self.operands.first() else { return Ok(PathBuf::new()) };
-        let refused = |what: &str, hint: &str| Err(Failure::new(format!("{}: {what}", quoted(word))).hint(hint));
+        let refused =
+            |what: &str, hint: &str| Err(Failure::new(format!("{}: {what}", quoted(word))).hint(hint));
         if word.as_bytes().contains(&b'=') {
             return refused("no GROUP before it", "the group comes first: cgset GROUP FILE=VALUE");
         }
         let path = Path::new(word);
-        let names: PathBuf =
-            path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        let names: PathBuf = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
         if path.components().any(|part| part == Component::ParentDir) {
             return refused("leads out of the hierarchy", "a group is named from its root, without ..");
         }
         match names.as_os_str().is_empty() {
-            true => refused("the root of the hierarchy is no group of ours", "name a group below it, as in web or lab/web"),
+            true => refused(
+                "the root of the hierarchy is no group of ours",
+                "name a group below it, as in web or lab/web",
+            ),
             false => Ok(names),
         }
     }
@@ -138,18 +141,25 @@ impl Cli {
     /// An operand is not of that form.
     pub fn files(&self) -> Result<Vec<(String, String)>, Failure> {
         let pair = |word: &OsString| {
-            let text = word.to_str().and_then(|text| text.split_once('=')).filter(|(file, _)| !file.is_empty());
-            text.map(|(file, value)| (file.to_owned(), value.to_owned())).ok_or_else(|| {
-                Failure::new(format!("{}: not FILE=VALUE", quoted(word))).hint(hint_for(word))
-            })
+            let text =
+                word.to_str().and_then(|text| text.split_once('=')).filter(|(file, _)| !file.is_empty());
+            text.map(|(file, value)| (file.to_owned(), value.to_owned()))
+                .ok_or_else(|| Failure::new(format!("{}: not FILE=VALUE", quoted(word))).hint(hint_for(word)))
         };
         self.operands.iter().skip(1).map(pair).collect()
     }
 
     /// Whether anything is to be written or joined, and not only looked at or removed.
     pub fn knobs_are_given(&self) -> bool {
-        let knobs =
-            [&self.memory, &self.swap, &self.cpus, &self.cpu_weight, &self.cpuset, &self.cpuset_mems, &self.pids];
+        let knobs = [
+            &self.memory,
+            &self.swap,
+            &self.cpus,
+            &self.cpu_weight,
+            &self.cpuset,
+            &self.cpuset_mems,
+            &self.pids,
+        ];
         knobs.iter().any(|knob| knob.is_some()) || self.operands.len() > 1
     }
 }

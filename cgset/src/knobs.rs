@@ -36,8 +36,17 @@ const PAIRS: [Pair; 5] = [
 
 /// Controllers and files that one version alone has.
 const ONLY_ONE: [&str; 11] = [
-    "cpuacct.", "devices.", "net_cls.", "net_prio.", "memory.memsw.", "memory.kmem.", "memory.swappiness",
-    "memory.oom_control", "memory.use_hierarchy", "cpu.rt_", "cpu.cfs_period_us",
+    "cpuacct.",
+    "devices.",
+    "net_cls.",
+    "net_prio.",
+    "memory.memsw.",
+    "memory.kmem.",
+    "memory.swappiness",
+    "memory.oom_control",
+    "memory.use_hierarchy",
+    "cpu.rt_",
+    "cpu.cfs_period_us",
 ];
 const ONLY_TWO: [&str; 7] =
     ["memory.high", "memory.min", "memory.oom.group", "memory.swap.", "cpu.uclamp.", "cpu.idle", "cgroup."];
@@ -95,7 +104,8 @@ fn refused(option: &str, value: &str, wanted: &str) -> Failure {
 /// None does; the cause is looked up.
 pub fn version_of(tree: &Tree, controller: &str) -> Result<Version, Failure> {
     tree.carrier(controller).map(|carrier| carrier.version).ok_or_else(|| {
-        Failure::new(format!("no hierarchy here carries the {controller} controller")).hint(why_absent(controller))
+        Failure::new(format!("no hierarchy here carries the {controller} controller"))
+            .hint(why_absent(controller))
     })
 }
 
@@ -105,9 +115,15 @@ fn why_absent(controller: &str) -> String {
     let row = text.lines().map(|line| line.split('\t').collect::<Vec<_>>()).find(|row| row[0] == controller);
     match row.as_deref() {
         None => "this kernel was built without it: /proc/cgroups lists what it has".into(),
-        Some([_, _, _, "0"]) => "it was switched off when the machine was started: see cgroup_disable in /proc/cmdline".into(),
-        Some([_, "0", ..]) => format!("the kernel has it and nobody has mounted it: mount -t cgroup -o {controller} none DIR"),
-        Some(_) => "it is mounted where this process cannot see it: /proc/self/mountinfo lists what it can".into(),
+        Some([_, _, _, "0"]) => {
+            "it was switched off when the machine was started: see cgroup_disable in /proc/cmdline".into()
+        }
+        Some([_, "0", ..]) => {
+            format!("the kernel has it and nobody has mounted it: mount -t cgroup -o {controller} none DIR")
+        }
+        Some(_) => {
+            "it is mounted where this process cannot see it: /proc/self/mountinfo lists what it can".into()
+        }
     }
 }
 
@@ -152,7 +168,8 @@ fn bytes(option: &str, text: &str) -> Result<Option<u64>, Failure> {
 
 fn cpu(cli: &Cli, tree: &Tree, writes: &mut Vec<Write>) -> Result<(), Failure> {
     if let Some(text) = &cli.cpus {
-        let quota = quota(text).ok_or_else(|| refused("--cpus", text, "how many CPUs, as in 1.5 or 50%, or max"))?;
+        let quota =
+            quota(text).ok_or_else(|| refused("--cpus", text, "how many CPUs, as in 1.5 or 50%, or max"))?;
         match version_of(tree, "cpu")? {
             Version::Two => {
                 let quota = quota.map_or("max".into(), |quota| quota.to_string());
@@ -160,7 +177,12 @@ fn cpu(cli: &Cli, tree: &Tree, writes: &mut Vec<Write>) -> Result<(), Failure> {
             }
             Version::One => {
                 let quota = quota.map_or("-1".into(), |quota| quota.to_string());
-                writes.push(write("cpu", "cpu.cfs_period_us", PERIOD.to_string(), "a quota is counted anew in each period of this many microseconds"));
+                writes.push(write(
+                    "cpu",
+                    "cpu.cfs_period_us",
+                    PERIOD.to_string(),
+                    "a quota is counted anew in each period of this many microseconds",
+                ));
                 writes.push(write("cpu", "cpu.cfs_quota_us", quota, WHY_CPU));
             }
         }
@@ -227,14 +249,16 @@ fn place(file: &str, tree: &Tree) -> Result<(String, Version), Failure> {
     let prefix = file.split('.').next().unwrap_or_default();
     if prefix == "cgroup" || prefix == "freezer" {
         let freezer = tree.freezer().map(|one| one.version);
-        return freezer.map(|version| ("freezer".to_owned(), version)).ok_or_else(|| {
-            Failure::new("no hierarchy here can freeze a group").hint(why_absent("freezer"))
-        });
+        return freezer
+            .map(|version| ("freezer".to_owned(), version))
+            .ok_or_else(|| Failure::new("no hierarchy here can freeze a group").hint(why_absent("freezer")));
     }
     // Version 2 has these under other names, or not at all.
-    let version = version_of(tree, prefix).or_else(|absent| match tree.hierarchies.iter().any(|one| one.version == Version::Two) && is_of(file, &ONLY_ONE) {
-        true => Ok(Version::Two),
-        false => Err(absent),
+    let version = version_of(tree, prefix).or_else(|absent| {
+        match tree.hierarchies.iter().any(|one| one.version == Version::Two) && is_of(file, &ONLY_ONE) {
+            true => Ok(Version::Two),
+            false => Err(absent),
+        }
     })?;
     Ok((prefix.to_owned(), version))
 }
@@ -283,11 +307,17 @@ fn quota_of(value: &str) -> Option<String> {
 }
 
 fn freeze_to_state(value: &str) -> Option<String> {
-    [("1", "FROZEN"), ("0", "THAWED")].into_iter().find(|(freeze, _)| *freeze == value).map(|(_, state)| state.into())
+    [("1", "FROZEN"), ("0", "THAWED")]
+        .into_iter()
+        .find(|(freeze, _)| *freeze == value)
+        .map(|(_, state)| state.into())
 }
 
 fn state_to_freeze(value: &str) -> Option<String> {
-    [("FROZEN", "1"), ("THAWED", "0")].into_iter().find(|(state, _)| *state == value).map(|(_, freeze)| freeze.into())
+    [("FROZEN", "1"), ("THAWED", "0")]
+        .into_iter()
+        .find(|(state, _)| *state == value)
+        .map(|(_, freeze)| freeze.into())
 }
 
 #[cfg(test)]
@@ -325,15 +355,31 @@ mod tests {
     #[test]
     fn a_flag_writes_the_files_of_the_version_that_is_there() {
         let rows = [
-            ("--memory 64M", "memory.limit_in_bytes=67108864\nmemory.memsw.limit_in_bytes=67108864", "memory.max=67108864\nmemory.swap.max=0"),
-            ("--memory 64M --swap 1M", "memory.limit_in_bytes=67108864\nmemory.memsw.limit_in_bytes=68157440", "memory.max=67108864\nmemory.swap.max=1048576"),
-            ("--memory max", "memory.limit_in_bytes=-1\nmemory.memsw.limit_in_bytes=-1", "memory.max=max\nmemory.swap.max=max"),
+            (
+                "--memory 64M",
+                "memory.limit_in_bytes=67108864\nmemory.memsw.limit_in_bytes=67108864",
+                "memory.max=67108864\nmemory.swap.max=0",
+            ),
+            (
+                "--memory 64M --swap 1M",
+                "memory.limit_in_bytes=67108864\nmemory.memsw.limit_in_bytes=68157440",
+                "memory.max=67108864\nmemory.swap.max=1048576",
+            ),
+            (
+                "--memory max",
+                "memory.limit_in_bytes=-1\nmemory.memsw.limit_in_bytes=-1",
+                "memory.max=max\nmemory.swap.max=max",
+            ),
             ("--swap 1M", "no: --swap without --memory", "memory.swap.max=1048576"),
             ("--cpus 0.5", "cpu.cfs_period_us=100000\ncpu.cfs_quota_us=50000", "cpu.max=50000 100000"),
             ("--cpus 150%", "cpu.cfs_period_us=100000\ncpu.cfs_quota_us=150000", "cpu.max=150000 100000"),
             ("--cpus max", "cpu.cfs_period_us=100000\ncpu.cfs_quota_us=-1", "cpu.max=max 100000"),
             ("--cpu-weight 300", "cpu.shares=3072", "cpu.weight=300"),
-            ("--cpuset 0-1 --cpuset-mems 0", "cpuset.mems=0\ncpuset.cpus=0-1", "cpuset.mems=0\ncpuset.cpus=0-1"),
+            (
+                "--cpuset 0-1 --cpuset-mems 0",
+                "cpuset.mems=0\ncpuset.cpus=0-1",
+                "cpuset.mems=0\ncpuset.cpus=0-1",
+            ),
             ("--pids 64", "pids.max=64", "pids.max=64"),
         ];
         for (words, of_one, of_two) in rows {
@@ -364,18 +410,38 @@ mod tests {
     fn what_the_other_version_alone_has_is_refused() {
         assert_eq!(said("memory.high=1M", &one()), "no: memory.high has no equivalent in version 1");
         assert_eq!(said("memory.high=1M", &two()), "memory.high=1M");
-        assert_eq!(said("memory.swappiness=0", &two()), "no: memory.swappiness has no equivalent in version 2");
+        assert_eq!(
+            said("memory.swappiness=0", &two()),
+            "no: memory.swappiness has no equivalent in version 2"
+        );
         assert_eq!(said("devices.deny=a", &two()), "no: devices.deny has no equivalent in version 2");
-        assert_eq!(said("cpu.cfs_period_us=1", &two()), "no: cpu.cfs_period_us has no equivalent in version 2");
+        assert_eq!(
+            said("cpu.cfs_period_us=1", &two()),
+            "no: cpu.cfs_period_us has no equivalent in version 2"
+        );
         assert_eq!(said("hugetlb.2MB.max=0", &two()), "no: no hierarchy here carries the hugetlb controller");
-        assert_eq!(said("freezer.state=1", &two()), "no: freezer.state=1: this value has no equivalent in cgroup.freeze");
+        assert_eq!(
+            said("freezer.state=1", &two()),
+            "no: freezer.state=1: this value has no equivalent in cgroup.freeze"
+        );
     }
 
     #[test]
     fn what_is_no_value_is_refused() {
         for words in [
-            "--memory 64X", "--memory=-1", "--cpus 0", "--cpus=-1", "--cpus 1e3", "--cpus half", "--cpus %", "--cpu-weight 0",
-            "--cpu-weight 10001", "--pids many", "--pids=-1", "nodot=1", "a/b.c=1",
+            "--memory 64X",
+            "--memory=-1",
+            "--cpus 0",
+            "--cpus=-1",
+            "--cpus 1e3",
+            "--cpus half",
+            "--cpus %",
+            "--cpu-weight 0",
+            "--cpu-weight 10001",
+            "--pids many",
+            "--pids=-1",
+            "nodot=1",
+            "a/b.c=1",
         ] {
             assert!(said(words, &one()).starts_with("no: "), "{words}");
         }

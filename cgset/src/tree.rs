@@ -56,8 +56,12 @@ impl Tree {
                 Some(Hierarchy { version: Version::Two, mount, controllers })
             }
             "cgroup" => {
-                let is_controller = |word: &&str| !matches!(*word, "rw" | "ro" | "clone_children" | "xattr" | "noprefix" | "all" | "none") && !word.contains('=');
-                let controllers: Vec<String> = options.split(',').filter(is_controller).map(str::to_owned).collect();
+                let is_controller = |word: &&str| {
+                    !matches!(*word, "rw" | "ro" | "clone_children" | "xattr" | "noprefix" | "all" | "none")
+                        && !word.contains('=')
+                };
+                let controllers: Vec<String> =
+                    options.split(',').filter(is_controller).map(str::to_owned).collect();
                 (!controllers.is_empty()).then_some(Hierarchy { version: Version::One, mount, controllers })
             }
             _ => None,

@@ -6,10 +6,10 @@ use crate::exec::{self, Program};
 use crate::fail::Failure;
 use crate::namespace::Kind;
 use crate::narrate::{Made, Mode};
+use crate::output::print_data;
 use crate::run::perform;
 use crate::shell::{Script, Shell};
 use crate::step::{Call, Step};
-use crate::output::print_data;
 use nix::errno::Errno;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -56,7 +56,8 @@ impl<C: Call> Plan<C> {
     pub fn story(&self) -> Vec<String> {
         let forked = self.fork.iter().flat_map(|fork| {
             let after_birth = [&fork.first, &fork.beside, &fork.child, &fork.after].into_iter().flatten();
-            std::iter::once(child::call(&fork.born_into, fork.birthplace.as_deref())).chain(after_birth.map(|step| step.call.to_string()))
+            std::iter::once(child::call(&fork.born_into, fork.birthplace.as_deref()))
+                .chain(after_birth.map(|step| step.call.to_string()))
         });
         self.steps.iter().map(|step| step.call.to_string()).chain(forked).collect()
     }
@@ -134,7 +135,9 @@ fn add<C: Call>(script: &mut Script, steps: Vec<Step<C>>) {
 fn fork_in_shell(born_into: &[Kind], parent_stays: bool) -> Shell {
     let options: Vec<String> = born_into.iter().map(|kind| format!("--{}", kind.name())).collect();
     match options.is_empty() {
-        false => Shell::enter(["unshare", "--fork", "--kill-child"].into_iter().chain(options.iter().map(String::as_str))),
+        false => Shell::enter(
+            ["unshare", "--fork", "--kill-child"].into_iter().chain(options.iter().map(String::as_str)),
+        ),
         true if parent_stays => Shell::enter(["setpriv", "--pdeathsig", "KILL"]),
         true => Shell::Implied,
     }

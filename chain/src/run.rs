@@ -98,7 +98,9 @@ impl<C: Call> Run<'_, C> {
             Ok(Side::Parent(parent)) => self.be_the_parent(&parent, fork),
             Err(errno) => {
                 self.undo();
-                let failure = Failure::refused(child::call(&fork.born_into, fork.birthplace.as_deref()), errno).why(fork.why);
+                let failure =
+                    Failure::refused(child::call(&fork.born_into, fork.birthplace.as_deref()), errno)
+                        .why(fork.why);
                 Err(why_no_namespace(&fork.born_into, errno).into_iter().fold(failure, Failure::hint))
             }
         }

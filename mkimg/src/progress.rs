@@ -1,7 +1,7 @@
 //! One line on a terminal's stderr, and only where the work takes longer than a second.
 
-use chain::size::human;
 use chain::say;
+use chain::size::human;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 

@@ -59,8 +59,15 @@ pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
         return Ok(Plan { steps, fork: None, program: Some(facts.program), made });
     }
     let after = removal(cli.pid_file);
-    let fork =
-        Fork { why: why_fork(&born_into), born_into, birthplace: None, first: inside, beside: announce, child: wait, after };
+    let fork = Fork {
+        why: why_fork(&born_into),
+        born_into,
+        birthplace: None,
+        first: inside,
+        beside: announce,
+        child: wait,
+        after,
+    };
     Ok(Plan { steps: before, fork: Some(fork), program: Some(facts.program), made })
 }
 

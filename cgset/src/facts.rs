@@ -1,0 +1,180 @@
+//! A read-only look at the machine: the hierarchies, what stands at GROUP in each, what the files hold.
+
+use crate::cli::{Action, Cli};
+use crate::group::{Group, Mark};
+use crate::knobs::{self, Write};
+use crate::tree::{Hierarchy, Tree, Version};
+use chain::{Failure, Program};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What the plan is made on.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// GROUP, relative to the root of each hierarchy.
+    pub group: PathBuf,
+    /// What is to be written.
+    pub writes: Vec<Write>,
+    /// The hierarchies the group is, or is to be, in; one that counts every member first.
+    pub carriers: Vec<Hierarchy>,
+    /// The group and what is above it, where they are there.
+    pub groups: Vec<Group>,
+    /// `cgroup.subtree_control` of what is above the group, where it is there: version 2.
+    pub enabled: BTreeMap<PathBuf, Vec<String>>,
+    /// What the files that are to be written hold now.
+    pub values: BTreeMap<PathBuf, String>,
+    /// CPUs and memory nodes of the nearest group above that is there: version 1 begins a new one without any.
+    pub cpuset: Option<(String, String)>,
+    /// The groups a cgset that was killed has left, for --gc.
+    pub leftovers: Vec<Group>,
+    /// root's mark can be set.
+    pub is_root: bool,
+    pub program: Option<Program>,
+}
+
+impl Facts {
+    /// Looks; changes nothing.
+    ///
+    /// # Errors
+    /// What was typed is no group or no value, or names what is not here.
+    pub fn read(cli: &Cli) -> Result<Facts, Failure> {
+        let group = cli.group()?;
+        let files = cli.files()?;
+        if cli.action() != Action::Set && cli.knobs_are_given() {
+            return Err(Failure::new("a limit or a file beside an option that writes none")
+                .hint("set limits in a call of their own: cgset GROUP FILE=VALUE"));
+        }
+        let program = match cli.program.is_empty() {
+            true => None,
+            false => Some(Program::find(cli.program.clone())?),
+        };
+        let tree = match &cli.root {
+            Some(root) => Tree::of_directories(root),
+            None => {
+                let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+                Tree::parse(&mountinfo, |mount| {
+                    std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default()
+                })
+            }
+        };
+        if tree.hierarchies.is_empty() {
+            return Err(Failure::new("no control groups are mounted here")
+                .hint("mount -t cgroup2 none /sys/fs/cgroup, or a controller of version 1: mount -t cgroup -o memory none DIR"));
+        }
+        let is_root = nix::unistd::geteuid().is_root();
+        let facts = Facts { group, is_root, program, ..Facts::default() };
+        match cli.action() {
+            Action::Set => {
+                let writes = knobs::writes(cli, &files, &tree)?;
+                Ok(Facts { carriers: carriers(&tree, &writes), writes, ..facts }.with_groups())
+            }
+            Action::Gc => Ok(Facts { leftovers: leftovers(&tree), carriers: tree.hierarchies, ..facts }),
+            _ => {
+                let group = facts.group.clone();
+                let mut carriers = tree.hierarchies;
+                carriers.retain(|one| one.mount.join(&group).is_dir());
+                Ok(Facts { carriers, ..facts }.with_groups())
+            }
+        }
+    }
+
+    /// Looks at the group and at what is above it.
+    fn with_groups(mut self) -> Facts {
+        for carrier in &self.carriers {
+            for directory in on_the_way(carrier, &self.group) {
+                if carrier.version == Version::Two && directory != carrier.mount.join(&self.group) {
+                    let text = std::fs::read_to_string(directory.join("cgroup.subtree_control"));
+                    let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
+                    self.enabled.extend(text.ok().map(|text| (directory.clone(), words(text))));
+                }
+                if directory != carrier.mount {
+                    self.groups.extend(Group::look(directory));
+                }
+            }
+            if carrier.version == Version::One && carrier.controllers.iter().any(|name| name == "cpuset") {
+                self.cpuset = inherited_cpuset(carrier, &self.group);
+            }
+        }
+        for one in &self.writes {
+            let path = self.path_of(one);
+            self.values
+                .extend(std::fs::read_to_string(&path).ok().map(|text| (path, text.trim_end().to_owned())));
+        }
+        self
+    }
+
+    /// The file a value goes to.
+    pub fn path_of(&self, write: &Write) -> PathBuf {
+        let is_its = |one: &&Hierarchy| {
+            one.controllers.contains(&write.controller)
+                || (write.controller == "freezer" && one.version == Version::Two)
+        };
+        let mount = self.carriers.iter().find(is_its).map_or(Path::new(""), |one| &one.mount);
+        mount.join(&self.group).join(&write.file)
+    }
+
+    /// What is at a path, if a group is.
+    pub fn at(&self, directory: &Path) -> Option<&Group> {
+        self.groups.iter().find(|group| group.directory == directory)
+    }
+
+    /// The group in each hierarchy where it is there.
+    pub fn present(&self) -> impl Iterator<Item = &Group> {
+        let is_it = |group: &&Group| group.directory.ends_with(&self.group);
+        let own =
+            |group: &&Group| self.carriers.iter().any(|one| group.directory == one.mount.join(&self.group));
+        self.groups.iter().filter(is_it).filter(own)
+    }
+}
+
+/// The directories from the root of a hierarchy to a group, the root first.
+pub fn on_the_way(hierarchy: &Hierarchy, group: &Path) -> Vec<PathBuf> {
+    let mut directories = vec![hierarchy.mount.clone()];
+    for name in group.components() {
+        let next = directories[directories.len() - 1].join(name);
+        directories.push(next);
+    }
+    directories
+}
+
+/// The hierarchies of the controllers that are written to, and those that count and stop processes.
+fn carriers(tree: &Tree, writes: &[Write]) -> Vec<Hierarchy> {
+    let mut carriers: Vec<Hierarchy> = Vec::new();
+    let wanted = tree.carrier("pids").into_iter().chain(tree.freezer());
+    let written = writes.iter().filter_map(|write| match write.controller.as_str() {
+        "freezer" => tree.freezer(),
+        name => tree.carrier(name),
+    });
+    for one in wanted.chain(written) {
+        if !carriers.contains(one) {
+            carriers.push(one.clone());
+        }
+    }
+    carriers
+}
+
+fn inherited_cpuset(carrier: &Hierarchy, group: &Path) -> Option<(String, String)> {
+    let read = |path: &Path, file: &str| std::fs::read_to_string(path.join(file)).ok();
+    on_the_way(carrier, group).into_iter().rev().find_map(|directory| {
+        let text =
+            |file| read(&directory, file).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        text("cpuset.cpus").zip(text("cpuset.mems"))
+    })
+}
+
+/// Every transient group without a process, in any hierarchy.
+fn leftovers(tree: &Tree) -> Vec<Group> {
+    let mut found = Vec::new();
+    for hierarchy in &tree.hierarchies {
+        let mut unseen = vec![hierarchy.mount.clone()];
+        while let Some(directory) = unseen.pop() {
+            let Some(group) = Group::look(directory) else { continue };
+            unseen.extend(group.children.iter().map(|name| group.directory.join(name)));
+            if group.mark == Some(Mark::Transient) && group.members.is_empty() && group.children.is_empty() {
+                found.push(group);
+            }
+        }
+    }
+    found.sort_by(|one, other| one.directory.cmp(&other.directory));
+    found
+}

@@ -1,0 +1,218 @@
+//! A control group as a directory: its mark, its members, ending them, removing it.
+
+use chain::{Named, Refusal, get_xattr, quoted};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::ffi::CStr;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::tree::{Hierarchy, Version};
+
+/// The extended attribute that says a group is cgset's: only what carries it is ever removed. Root's cannot be forged by
+/// others; a user marks the groups of a tree that was handed on to it.
+pub const MARK_OF_ROOT: &CStr = c"trusted.boxutils";
+pub const MARK_OF_USERS: &CStr = c"user.boxutils";
+
+/// What a marked group is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Asked for by name.
+    Group,
+    /// Made on the way to one that was, and removed with the last of these.
+    Parent,
+    /// Gone with the program in it.
+    Transient,
+}
+
+impl Mark {
+    /// The value of the attribute.
+    pub fn text(self) -> &'static str {
+        match self {
+            Mark::Group => "group",
+            Mark::Parent => "parent",
+            Mark::Transient => "transient",
+        }
+    }
+
+    /// The mark of a directory, if it carries one.
+    pub fn of(directory: &Path) -> Option<Mark> {
+        let file = File::open(directory).ok()?;
+        let mut value = [0; 16];
+        let mut length = None;
+        for name in [MARK_OF_ROOT, MARK_OF_USERS] {
+            length = length.or_else(|| get_xattr(Named::Open(file.as_fd()), name, &mut value).ok());
+        }
+        let text = &value[..length?];
+        [Mark::Group, Mark::Parent, Mark::Transient].into_iter().find(|mark| mark.text().as_bytes() == text)
+    }
+}
+
+/// A group that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub directory: PathBuf,
+    pub mark: Option<Mark>,
+    pub members: Vec<u32>,
+    /// The names of the groups in it.
+    pub children: Vec<String>,
+}
+
+impl Group {
+    /// Looks at a directory; none where there is no group.
+    pub fn look(directory: PathBuf) -> Option<Group> {
+        directory.is_dir().then(|| Group {
+            mark: Mark::of(&directory),
+            members: members(&directory),
+            children: children(&directory),
+            directory,
+        })
+    }
+}
+
+/// The processes in a group, by `cgroup.procs`; a thread counts as its process.
+pub fn members(directory: &Path) -> Vec<u32> {
+    let text = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    let mut members: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    members.sort_unstable();
+    members.dedup();
+    members
+}
+
+fn children(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut names: Vec<String> =
+        groups.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Process ids for a message.
+pub fn listed(members: &[u32]) -> String {
+    let shown: Vec<String> = members.iter().take(10).map(u32::to_string).collect();
+    match members.len() {
+        0..=10 => shown.join(", "),
+        more => format!("{} and {} more", shown.join(", "), more - 10),
+    }
+}
+
+/// The file that freezes a group, with the values that do and undo it.
+pub fn freezer_file(version: Version) -> (&'static str, &'static str, &'static str) {
+    match version {
+        Version::One => ("freezer.state", "FROZEN", "THAWED"),
+        Version::Two => ("cgroup.freeze", "1", "0"),
+    }
+}
+
+/// How long the kernel gets to stop, end or let go of processes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Waits until `is_so`, in small steps. False when it took too long.
+fn wait_until(mut is_so: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+/// Stops every process of a group, or lets them go on, and waits until that is so.
+pub fn set_frozen(directory: &Path, version: Version, frozen: bool) -> Result<(), Refusal> {
+    let (file, freeze, thaw) = freezer_file(version);
+    let path = directory.join(file);
+    let value = if frozen { freeze } else { thaw };
+    std::fs::write(&path, value).map_err(|error| at_write(&path, value, &error))?;
+    match wait_until(|| is_frozen(directory, version) == frozen) {
+        true => Ok(()),
+        false => Err(Refusal::at(format!("write({}, \"{value}\")", quoted(&path)), Errno::ETIMEDOUT)),
+    }
+}
+
+/// Whether every process of a group is stopped.
+pub fn is_frozen(directory: &Path, version: Version) -> bool {
+    let read = |file| std::fs::read_to_string(directory.join(file)).unwrap_or_default();
+    match version {
+        Version::One => read("freezer.state").trim() == "FROZEN",
+        Version::Two => read("cgroup.events").lines().any(|line| line == "frozen 1"),
+    }
+}
+
+fn at_write(path: &Path, value: &str, error: &std::io::Error) -> Refusal {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    Refusal::at(format!("write({}, \"{value}\")", quoted(path)), errno)
+}
+
+/// Ends every process in a group, and waits until it is empty. Frozen meanwhile, none can fork away from it.
+/// Returns those it found.
+pub fn end_members(home: &Path, freezer: Option<(&Path, Version)>) -> Result<Vec<u32>, Refusal> {
+    let found = members(home);
+    if found.is_empty() {
+        return Ok(found);
+    }
+    let all_at_once = home.join("cgroup.kill");
+    if all_at_once.exists() {
+        std::fs::write(&all_at_once, "1").map_err(|error| at_write(&all_at_once, "1", &error))?;
+    }
+    let is_empty = wait_until(|| {
+        let left = members(home);
+        if !left.is_empty() && !all_at_once.exists() {
+            kill_frozen(home, freezer);
+        }
+        left.is_empty()
+    });
+    match is_empty {
+        true => Ok(found),
+        false => Err(Refusal::said(format!("still there: {}", listed(&members(home))))),
+    }
+}
+
+fn kill_frozen(home: &Path, freezer: Option<(&Path, Version)>) {
+    let set = |frozen| freezer.map(|(directory, version)| set_frozen(directory, version, frozen));
+    let _ = set(true);
+    for process in members(home) {
+        let _ = kill(Pid::from_raw(process as i32), Signal::SIGKILL);
+    }
+    // Version 1 delivers even SIGKILL to who is thawed only.
+    let _ = set(false);
+}
+
+/// rmdir(2) of a group whose last process may not be gone quite yet. False where it was gone before.
+pub fn remove(directory: &Path) -> Result<bool, Refusal> {
+    let mut outcome = Ok(true);
+    wait_until(|| {
+        outcome =
+            match std::fs::remove_dir(directory).map_err(|error| error.raw_os_error().map(Errno::from_raw)) {
+                Ok(()) => Ok(true),
+                Err(Some(Errno::ENOENT)) => Ok(false),
+                Err(errno) => {
+                    let errno = errno.unwrap_or(Errno::UnknownErrno);
+                    Err(Refusal::at(format!("rmdir({})", quoted(directory)), errno))
+                }
+            };
+        let is_busy = matches!(&outcome, Err(refusal) if refusal.errno == Some(Errno::EBUSY));
+        !is_busy || !members(directory).is_empty() || !children(directory).is_empty()
+    });
+    outcome
+}
+
+/// Removes what was made on the way to a group, from below, as far as nothing else is in it.
+pub fn remove_parents(directory: &Path, mount: &Path) {
+    for parent in directory.ancestors().skip(1).take_while(|parent| *parent != mount) {
+        if Mark::of(parent) != Some(Mark::Parent) || std::fs::remove_dir(parent).is_err() {
+            return;
+        }
+    }
+}
+
+/// The file through which a process joins: `tasks` takes 0 for the thread that writes, and no lock over all groups.
+pub fn door(hierarchy: &Hierarchy, group: &Path) -> PathBuf {
+    let file = if hierarchy.version == Version::One { "tasks" } else { "cgroup.procs" };
+    hierarchy.mount.join(group).join(file)
+}

@@ -1,0 +1,90 @@
+//! The calls as classic commands: mkdir, echo and rmdir are all that control groups need.
+
+use crate::call::Call;
+use crate::group::{MARK_OF_ROOT, MARK_OF_USERS, freezer_file};
+use crate::stat::oom_file;
+use crate::tree::Version;
+use chain::{Shell, join, quote};
+use std::ffi::OsString;
+use std::path::Path;
+
+/// What a call is in shell.
+pub fn of(call: &Call) -> Shell {
+    match call {
+        Call::EnableControllers { directory, names } => {
+            let text: Vec<String> = names.iter().map(|name| format!("+{name}")).collect();
+            Shell::Line(echo(&text.join(" "), &directory.join("cgroup.subtree_control")))
+        }
+        Call::MakeGroup { directory, mark, by_root } => {
+            let name = if *by_root { MARK_OF_ROOT } else { MARK_OF_USERS }.to_string_lossy();
+            // setfattr(1) is in Debian's attr, which not every machine has; without a mark the rest is the same.
+            let marked = text(
+                &["! command -v setfattr >/dev/null || setfattr -n ", &name, " -v ", mark.text(), " "],
+                directory,
+                "",
+            );
+            lines([join(["mkdir".as_ref(), "-p".as_ref(), directory.as_os_str()]), marked])
+        }
+        Call::WriteKnob { path, value, if_there } => match if_there {
+            true => Shell::Line(joined([text(&["! [ -e "], path, " ] || "), echo(value, path)])),
+            false => Shell::Line(echo(value, path)),
+        },
+        Call::MoveMembers { from, to } => {
+            let each =
+                text(&["for process in $(cat "], &from.join("cgroup.procs"), "); do echo \"$process\"");
+            Shell::Line(joined([each, text(&[" > "], &to.join("cgroup.procs"), "; done")]))
+        }
+        Call::Join { doors } => lines(doors.iter().map(|door| echo("0", door))),
+        Call::ReportOom { name, directory, version } => {
+            let found =
+                text(&["! grep -q '^oom_kill [1-9]' "], &directory.join(oom_file(*version)), " || echo ");
+            let said = quote(format!("cgset: {name}: out of memory").as_ref());
+            Shell::Line(joined([found, said, " >&2".into()]))
+        }
+        Call::EndMembers { home, .. } => Shell::Line(text(
+            &["for process in $(cat "],
+            &home.join("cgroup.procs"),
+            "); do kill -KILL \"$process\" || :; done",
+        )),
+        Call::RemoveGroup { directories, .. } => {
+            lines(directories.iter().map(|(_, one)| text(&["until rmdir "], one, "; do sleep 0.01; done")))
+        }
+        Call::SetFrozen { directory, version, frozen } => {
+            let (file, freeze, thaw) = freezer_file(*version);
+            Shell::Line(echo(if *frozen { freeze } else { thaw }, &directory.join(file)))
+        }
+        Call::PrintMembers { directories } => {
+            let files = directories.iter().map(|one| one.join("cgroup.procs").into_os_string());
+            let words = ["cat".into()].into_iter().chain(files);
+            Shell::Line(joined([join(words), " | sort -nu".into()]))
+        }
+        Call::PrintStat { groups, .. } => lines(groups.iter().map(|(hierarchy, directory)| {
+            let pattern = if hierarchy.version == Version::One { "/*.*" } else { "/*" };
+            text(&["grep -s . "], directory, pattern)
+        })),
+        // The lock of a process that stays until the program ends.
+        Call::LockGroup { .. } => Shell::Nothing,
+    }
+}
+
+fn lines(lines: impl IntoIterator<Item = OsString>) -> Shell {
+    let lines: Vec<OsString> = lines.into_iter().collect();
+    Shell::Line(lines.join("\n".as_ref()))
+}
+
+fn echo(value: &str, path: &Path) -> OsString {
+    text(&["echo ", &quote(value.as_ref()).to_string_lossy(), " > "], path, "")
+}
+
+/// Words with a path among them.
+fn text(before: &[&str], path: &Path, after: &str) -> OsString {
+    let mut line = OsString::from(before.concat());
+    line.push(quote(path.as_os_str()));
+    line.push(after);
+    line
+}
+
+/// One line of several parts.
+fn joined(parts: impl IntoIterator<Item = OsString>) -> OsString {
+    parts.into_iter().collect::<Vec<_>>().join("".as_ref())
+}

@@ -67,6 +67,12 @@ impl Refusal {
         Refusal { errno: None, call: None, said: words.into() }
     }
 
+    /// The same as a failure, for what is looked at before there is a plan.
+    pub fn failure(&self, call: impl Display) -> Failure {
+        let call = self.call.clone().unwrap_or_else(|| call.to_string());
+        Failure::new(format!("{call}: {}", self.in_words()))
+    }
+
     pub(crate) fn in_words(&self) -> String {
         match (self.errno, self.said.as_str()) {
             (Some(errno), "") => in_words(errno),

@@ -88,6 +88,14 @@ pub(crate) fn is_ignored(signal: Signal) -> bool {
     }
 }
 
+/// setsockopt(2): switches a boolean option on.
+pub(crate) fn switch_on(socket: &OwnedFd, level: i32, option: i32) -> Result<(), Errno> {
+    let one: libc::c_int = 1;
+    let (value, size) = (std::ptr::from_ref(&one).cast(), size_of::<libc::c_int>() as libc::socklen_t);
+    // SAFETY: the value is a live int, with its size.
+    Errno::result(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, size) }).map(drop)
+}
+
 /// ioctl(2) with a number for its argument; returns the call's own result.
 pub(crate) fn ioctl_number(
     fd: BorrowedFd,

@@ -133,30 +133,9 @@ fn mapped_groups(cli: &Cli) -> (u32, u32) {
         _ => OsStr::new("self"),
     };
     let map = PathBuf::from("/proc").join(process).join("gid_map");
-    first_extent(&std::fs::read_to_string(map).unwrap_or_default())
+    chain::first_extent(&std::fs::read_to_string(map).unwrap_or_default())
 }
 
 fn is_pid(value: &OsStr) -> bool {
     value.as_bytes().iter().all(u8::is_ascii_digit)
-}
-
-/// The first extent of a gid_map, as user_namespaces(7) describes it: `inside outside count`.
-fn first_extent(map: &str) -> (u32, u32) {
-    let numbers: Vec<u64> = map.split_whitespace().take(3).filter_map(|word| word.parse().ok()).collect();
-    let &[inside, _, count] = numbers.as_slice() else { return (0, 0) };
-    let last = (inside + count).saturating_sub(1).min(2_147_483_647);
-    (inside.min(last) as u32, last as u32)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_groups_of_a_map_end_where_the_sysctl_ends() {
-        assert_eq!(first_extent("         0          0 4294967295\n"), (0, 2_147_483_647));
-        assert_eq!(first_extent("0 1000 1\n"), (0, 0));
-        assert_eq!(first_extent("1000 100000 65536\n"), (1000, 66535));
-        assert_eq!(first_extent(""), (0, 0));
-    }
 }

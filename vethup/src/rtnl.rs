@@ -1,0 +1,216 @@
+//! rtnetlink(7): links, addresses and routes, as messages and from answers. Numbers are those of linux/if_link.h,
+//! linux/if_addr.h and linux/rtnetlink.h.
+
+use crate::address::Address;
+use chain::Refusal;
+use chain::netlink::{Message, Netlink, attribute, number, string};
+use nix::errno::Errno;
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
+const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const IFLA_BR_FORWARD_DELAY: u16 = 1;
+const VETH_INFO_PEER: u16 = 1;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_FLAGS: u16 = 8;
+const IFA_F_NODAD: u32 = 2;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RT_TABLE_MAIN: u8 = 254;
+const RTPROT_STATIC: u8 = 4;
+const RTN_UNICAST: u8 = 1;
+const MAKE: i32 = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+
+/// What a link that vethup made says of itself in its alias.
+pub const ALIAS: &str = "boxutils";
+
+/// A network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    pub index: i32,
+    pub name: String,
+    /// `bridge`, `veth`; empty for hardware and lo.
+    pub kind: String,
+    pub alias: String,
+    /// The index of the bridge it is a port of, or 0.
+    pub master: i32,
+}
+
+/// `struct ifinfomsg` that names a link by index, or by attribute with 0, and sets it up or leaves it.
+fn link_header(index: i32, up: bool) -> [u8; 16] {
+    let flags = if up { libc::IFF_UP as u32 } else { 0 };
+    let mut bytes = [0; 16];
+    bytes[4..8].copy_from_slice(&index.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&flags.to_ne_bytes());
+    bytes
+}
+
+/// A bridge that is up, forwards at once and keeps its hardware address; then its alias, which cannot be given at birth.
+pub fn bridge(name: &str, hardware: [u8; 6]) -> [Message; 2] {
+    let make = Message::new(libc::RTM_NEWLINK, MAKE)
+        .fixed(&link_header(0, true))
+        .text(IFLA_IFNAME, name)
+        .with(IFLA_ADDRESS, &hardware)
+        .nest(IFLA_LINKINFO, |info| {
+            info.text(IFLA_INFO_KIND, "bridge")
+                .nest(IFLA_INFO_DATA, |data| data.with(IFLA_BR_FORWARD_DELAY, &0u32.to_ne_bytes()))
+        });
+    let mark = Message::new(libc::RTM_NEWLINK, libc::NLM_F_ACK)
+        .fixed(&link_header(0, false))
+        .text(IFLA_IFNAME, name)
+        .text(IFLA_IFALIAS, ALIAS);
+    [make, mark]
+}
+
+/// One end of a pair.
+pub struct End<'a> {
+    pub name: &'a str,
+    pub mtu: Option<u32>,
+}
+
+/// A pair of links, both up: one here, a port of `master`; its peer made inside the namespace that `inside` refers to.
+pub fn veth(here: &End, master: i32, peer: &End, hardware: Option<[u8; 6]>, inside: BorrowedFd) -> Message {
+    let named = |message: Message, end: &End| {
+        let message = message.text(IFLA_IFNAME, end.name);
+        match end.mtu {
+            Some(mtu) => message.with(IFLA_MTU, &mtu.to_ne_bytes()),
+            None => message,
+        }
+    };
+    let whole = named(Message::new(libc::RTM_NEWLINK, MAKE).fixed(&link_header(0, true)), here);
+    whole.with(IFLA_MASTER, &master.to_ne_bytes()).nest(IFLA_LINKINFO, |info| {
+        info.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
+            data.nest(VETH_INFO_PEER, |other| {
+                let other = named(other.fixed(&link_header(0, true)), peer);
+                let other = match hardware {
+                    Some(hardware) => other.with(IFLA_ADDRESS, &hardware),
+                    None => other,
+                };
+                other.with(IFLA_NET_NS_FD, &inside.as_raw_fd().to_ne_bytes())
+            })
+        })
+    })
+}
+
+/// Sets a link up.
+pub fn up(index: i32) -> Message {
+    Message::new(libc::RTM_NEWLINK, libc::NLM_F_ACK).fixed(&link_header(index, true))
+}
+
+/// Makes a link a port of a bridge, and sets it up; 0 frees it.
+pub fn enslave(index: i32, master: i32) -> Message {
+    Message::new(libc::RTM_NEWLINK, libc::NLM_F_ACK)
+        .fixed(&link_header(index, master != 0))
+        .with(IFLA_MASTER, &master.to_ne_bytes())
+}
+
+/// Removes a link; of a pair both ends go.
+pub fn remove(name: &str) -> Message {
+    Message::new(libc::RTM_DELLINK, libc::NLM_F_ACK).fixed(&link_header(0, false)).text(IFLA_IFNAME, name)
+}
+
+fn family(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { libc::AF_INET as u8 } else { libc::AF_INET6 as u8 }
+}
+
+/// Gives a link an address, which is used at once: nobody else can have it.
+pub fn add_address(index: i32, address: Address) -> Message {
+    // struct ifaddrmsg: family, length, flags, scope, index.
+    let mut header = [family(address.ip), address.length, 0, 0, 0, 0, 0, 0];
+    header[4..].copy_from_slice(&index.to_ne_bytes());
+    let message = Message::new(libc::RTM_NEWADDR, MAKE).fixed(&header);
+    let message = message.with(IFA_LOCAL, &address.bytes()).with(IFA_ADDRESS, &address.bytes());
+    if address.ip.is_ipv4() { message } else { message.with(IFA_FLAGS, &IFA_F_NODAD.to_ne_bytes()) }
+}
+
+/// The default route.
+pub fn add_route(index: i32, gateway: IpAddr) -> Message {
+    // struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags.
+    let header = [family(gateway), 0, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, 0, RTN_UNICAST, 0, 0, 0, 0];
+    let gateway = Address { ip: gateway, length: 1 };
+    Message::new(libc::RTM_NEWROUTE, MAKE)
+        .fixed(&header)
+        .with(RTA_GATEWAY, &gateway.bytes())
+        .with(RTA_OIF, &index.to_ne_bytes())
+}
+
+/// The link of a name; none where there is none.
+///
+/// # Errors
+/// What the kernel answered.
+pub fn link(socket: &Netlink, name: &str) -> Result<Option<Link>, Refusal> {
+    let message = Message::new(libc::RTM_GETLINK, 0).fixed(&link_header(0, false)).text(IFLA_IFNAME, name);
+    match socket.ask(message) {
+        Err(Refusal { errno: Some(Errno::ENODEV), .. }) => Ok(None),
+        answer => Ok(answer?.first().and_then(|(_, body)| read_link(body))),
+    }
+}
+
+/// Every link of a namespace.
+///
+/// # Errors
+/// What the kernel answered.
+pub fn links(socket: &Netlink) -> Result<Vec<Link>, Refusal> {
+    let replies =
+        socket.ask(Message::new(libc::RTM_GETLINK, libc::NLM_F_DUMP).fixed(&link_header(0, false)))?;
+    Ok(replies.iter().filter_map(|(_, body)| read_link(body)).collect())
+}
+
+fn read_link(body: &[u8]) -> Option<Link> {
+    let index = number(body.get(4..)?)? as i32;
+    let rest = body.get(16..)?;
+    let text = |kind| attribute(rest, kind).map(string).unwrap_or_default();
+    let info = attribute(rest, IFLA_LINKINFO).unwrap_or_default();
+    Some(Link {
+        index,
+        name: text(IFLA_IFNAME),
+        kind: attribute(info, IFLA_INFO_KIND).map(string).unwrap_or_default(),
+        alias: text(IFLA_IFALIAS),
+        master: attribute(rest, IFLA_MASTER).and_then(number).unwrap_or(0) as i32,
+    })
+}
+
+fn read_ip(bytes: &[u8]) -> Option<IpAddr> {
+    let four: Result<[u8; 4], _> = bytes.try_into();
+    let sixteen: Result<[u8; 16], _> = bytes.try_into();
+    four.ok().map(IpAddr::from).or_else(|| sixteen.ok().map(IpAddr::from))
+}
+
+/// Every address of a namespace, with the index of its link.
+///
+/// # Errors
+/// What the kernel answered.
+pub fn addresses(socket: &Netlink) -> Result<Vec<(i32, Address)>, Refusal> {
+    let replies = socket.ask(Message::new(libc::RTM_GETADDR, libc::NLM_F_DUMP).fixed(&[0; 8]))?;
+    let read = |body: &[u8]| {
+        let local = attribute(body.get(8..)?, IFA_LOCAL).or(attribute(body.get(8..)?, IFA_ADDRESS))?;
+        Some((number(body.get(4..)?)? as i32, Address { ip: read_ip(local)?, length: *body.get(1)? }))
+    };
+    Ok(replies.iter().filter_map(|(_, body)| read(body)).collect())
+}
+
+/// Every route of the main table but the default one, with the index of its link.
+///
+/// # Errors
+/// What the kernel answered.
+pub fn routes(socket: &Netlink) -> Result<Vec<(i32, Address)>, Refusal> {
+    let replies = socket.ask(Message::new(libc::RTM_GETROUTE, libc::NLM_F_DUMP).fixed(&[0; 12]))?;
+    let read = |body: &[u8]| {
+        let rest = body.get(12..)?;
+        let to = Address { ip: read_ip(attribute(rest, RTA_DST)?)?, length: *body.get(1)? };
+        let is_main = *body.get(4)? == RT_TABLE_MAIN;
+        is_main.then_some((attribute(rest, RTA_OIF).and_then(number).unwrap_or(0) as i32, to))
+    };
+    Ok(replies.iter().filter_map(|(_, body)| read(body)).collect())
+}

@@ -25,6 +25,11 @@ impl Address {
         }
     }
 
+    /// Whether the kernel gave it to the link by itself.
+    pub fn is_link_local(self) -> bool {
+        matches!(self.ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+    }
+
     /// The bits, the first of them highest, with how many there are.
     fn bits(self) -> (u128, u32) {
         match self.ip {

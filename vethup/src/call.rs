@@ -72,7 +72,7 @@ pub enum Call {
     /// RTM_DELLINK
     RemoveVeth,
     /// RTM_NEWLINK
-    SetLoUp,
+    SetUp { link: String },
     /// RTM_NEWROUTE
     AddRoute { gateway: IpAddr, link: String },
     /// A file below `/proc/sys`
@@ -150,14 +150,14 @@ impl Display for Call {
             Call::AddVeth(pair) => sent(
                 f,
                 format!(
-                    "RTM_NEWLINK, \"{}\", \"veth\", IFF_UP, master \"{}\", peer {{\"{}\", IFF_UP, in the namespace}}",
+                    "RTM_NEWLINK, \"{}\", \"veth\", IFF_UP, master \"{}\", peer {{\"{}\", in the namespace}}",
                     pair.name(),
                     pair.bridge,
                     pair.ifname
                 ),
             ),
             Call::RemoveVeth => sent(f, "RTM_DELLINK, the pair".into()),
-            Call::SetLoUp => sent(f, "RTM_NEWLINK, \"lo\", IFF_UP".into()),
+            Call::SetUp { link } => sent(f, format!("RTM_NEWLINK, \"{link}\", IFF_UP")),
             Call::AddRoute { gateway, link } => {
                 sent(f, format!("RTM_NEWROUTE, default via {gateway} dev \"{link}\""))
             }
@@ -238,7 +238,10 @@ impl chain::Call for Call {
                 let Some((name, _)) = state.veth.take() else { return Ok(Answer::AlreadyThere) };
                 return remove_link(state.outside()?, &name, false);
             }
-            Call::SetLoUp => state.socket(Side::Inside)?.request([rtnl::up(LO)])?,
+            Call::SetUp { link } => {
+                let index = state.index_of(link, Side::Inside)?;
+                state.socket(Side::Inside)?.request([rtnl::up(index)])?;
+            }
             Call::AddRoute { gateway, link } => {
                 let index = state.index_of(link, Side::Inside)?;
                 state.socket(Side::Inside)?.request([rtnl::add_route(index, *gateway)])?;
@@ -256,9 +259,6 @@ impl chain::Call for Call {
         crate::hint::of(self, refusal)
     }
 }
-
-/// lo is the first interface of every network namespace.
-const LO: i32 = 1;
 
 /// Somebody else was a moment faster, which is as good.
 fn unless_there(outcome: Result<(), Refusal>) -> Result<Answer, Refusal> {

@@ -35,7 +35,7 @@ pub fn bridges(facts: &Facts) -> Vec<Bridge> {
         addresses: facts
             .all_addresses
             .iter()
-            .filter(|(index, _)| *index == bridge.index)
+            .filter(|(index, address)| *index == bridge.index && !address.is_link_local())
             .map(|(_, address)| *address)
             .collect(),
         nat: facts.tables.iter().any(|table| table.bridge == bridge.name),

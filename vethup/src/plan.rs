@@ -62,7 +62,7 @@ fn gateways(cli: &Cli, facts: &Facts) -> Result<Vec<Address>, Failure> {
         ));
     }
     let mut gateways: Vec<Address> =
-        facts.addresses.iter().copied().filter(|address| !is_link_local(*address)).collect();
+        facts.addresses.iter().copied().filter(|address| !address.is_link_local()).collect();
     gateways.extend(cli.gateway.iter().filter(|gateway| !facts.addresses.contains(gateway)));
     if gateways.iter().any(|gateway| gateway.ip.is_ipv4()) {
         return Ok(gateways);
@@ -78,10 +78,6 @@ fn gateways(cli: &Cli, facts: &Facts) -> Result<Vec<Address>, Failure> {
 }
 
 const DEFAULT_GATEWAY: &str = "10.98.0.1/16";
-
-fn is_link_local(address: Address) -> bool {
-    matches!(address.ip, std::net::IpAddr::V6(ip) if ip.is_unicast_link_local())
-}
 
 fn bridge_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step<Call>>, Failure> {
     let name = cli.bridge_name().to_owned();
@@ -186,7 +182,8 @@ fn wire_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step
             Call::AddVeth(pair),
         )
         .undo(Call::RemoveVeth),
-        Step::new("lo is born down, and programs expect 127.0.0.1 to answer", Call::SetLoUp).optional(),
+        Step::new("both ends are to be up", Call::SetUp { link: cli.ifname.clone() }),
+        Step::new("lo is born down, and programs expect 127.0.0.1 to answer", Call::SetUp { link: "lo".into() }).optional(),
     ];
     for wish in wishes {
         let address = match wish {

@@ -79,7 +79,8 @@ pub struct End<'a> {
     pub mtu: Option<u32>,
 }
 
-/// A pair of links, both up: one here, a port of `master`; its peer made inside the namespace that `inside` refers to.
+/// A pair of links: one here, up, a port of `master`; its peer made inside the namespace that `inside` refers to, where it
+/// can be set up once it has a peer itself.
 pub fn veth(here: &End, master: i32, peer: &End, hardware: Option<[u8; 6]>, inside: BorrowedFd) -> Message {
     let named = |message: Message, end: &End| {
         let message = message.text(IFLA_IFNAME, end.name);
@@ -92,7 +93,7 @@ pub fn veth(here: &End, master: i32, peer: &End, hardware: Option<[u8; 6]>, insi
     whole.with(IFLA_MASTER, &master.to_ne_bytes()).nest(IFLA_LINKINFO, |info| {
         info.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
             data.nest(VETH_INFO_PEER, |other| {
-                let other = named(other.fixed(&link_header(0, true)), peer);
+                let other = named(other.fixed(&link_header(0, false)), peer);
                 let other = match hardware {
                     Some(hardware) => other.with(IFLA_ADDRESS, &hardware),
                     None => other,

@@ -51,7 +51,7 @@ pub fn of(call: &Call) -> Shell {
             Shell::enter(["nsenter".into(), option])
         }
         Call::AddVeth(pair) => add_veth(pair),
-        Call::SetLoUp => line("ip link set lo up"),
+        Call::SetUp { link } => line(&format!("ip link set {link} up")),
         Call::AddRoute { gateway, link } => {
             let version = if gateway.is_ipv6() { " -6" } else { "" };
             line(&format!("ip{version} route add default via {gateway} dev {link} proto static"))
@@ -88,7 +88,6 @@ fn add_veth(pair: &Pair) -> Shell {
     lines(&[
         format!("{OUTSIDE}ip link add {name}{mtu} type veth peer name {ifname}{mtu}{hardware} netns $$"),
         format!("{OUTSIDE}ip link set {name} master {} up", pair.bridge),
-        format!("ip link set {ifname} up"),
         "exec 4<&-".into(),
     ])
 }

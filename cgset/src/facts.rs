@@ -17,6 +17,8 @@ pub struct Facts {
     pub writes: Vec<Write>,
     /// The hierarchies the group is, or is to be, in; one that counts every member first.
     pub carriers: Vec<Hierarchy>,
+    /// Every hierarchy in which there is a group of that name now.
+    pub everywhere: Vec<Hierarchy>,
     /// The group and what is above it, where they are there.
     pub groups: Vec<Group>,
     /// `cgroup.subtree_control` of what is above the group, where it is there: version 2.
@@ -62,19 +64,16 @@ impl Facts {
                 .hint("mount -t cgroup2 none /sys/fs/cgroup, or a controller of version 1: mount -t cgroup -o memory none DIR"));
         }
         let is_root = nix::unistd::geteuid().is_root();
-        let facts = Facts { group, is_root, program, ..Facts::default() };
+        let mut everywhere = tree.hierarchies.clone();
+        everywhere.retain(|one| one.mount.join(&group).is_dir());
+        let facts = Facts { group, everywhere, is_root, program, ..Facts::default() };
         match cli.action() {
             Action::Set => {
                 let writes = knobs::writes(cli, &files, &tree)?;
                 Ok(Facts { carriers: carriers(&tree, &writes), writes, ..facts }.with_groups())
             }
             Action::Gc => Ok(Facts { leftovers: leftovers(&tree), carriers: tree.hierarchies, ..facts }),
-            _ => {
-                let group = facts.group.clone();
-                let mut carriers = tree.hierarchies;
-                carriers.retain(|one| one.mount.join(&group).is_dir());
-                Ok(Facts { carriers, ..facts }.with_groups())
-            }
+            _ => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }.with_groups()),
         }
     }
 
@@ -95,6 +94,8 @@ impl Facts {
                 self.cpuset = inherited_cpuset(carrier, &self.group);
             }
         }
+        let elsewhere = self.everywhere.iter().filter(|one| !self.carriers.contains(one));
+        self.groups.extend(elsewhere.filter_map(|one| Group::look(one.mount.join(&self.group))));
         for one in &self.writes {
             let path = self.path_of(one);
             self.values
@@ -120,10 +121,9 @@ impl Facts {
 
     /// The group in each hierarchy where it is there.
     pub fn present(&self) -> impl Iterator<Item = &Group> {
-        let is_it = |group: &&Group| group.directory.ends_with(&self.group);
-        let own =
-            |group: &&Group| self.carriers.iter().any(|one| group.directory == one.mount.join(&self.group));
-        self.groups.iter().filter(is_it).filter(own)
+        let is_it =
+            |group: &&Group| self.everywhere.iter().any(|one| group.directory == one.mount.join(&self.group));
+        self.groups.iter().filter(is_it)
     }
 }
 

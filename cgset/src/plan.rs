@@ -118,7 +118,7 @@ fn take_over(facts: &Facts) -> Result<Option<Step<Call>>, Failure> {
     Ok((facts.present().next().is_some()).then(|| {
         Step::new(
             "left behind, empty, by a cgset that was killed: begin without its limits",
-            remove_call(facts),
+            remove_call(facts, &facts.everywhere),
         )
     }))
 }
@@ -288,7 +288,10 @@ fn after(facts: &Facts) -> Vec<Step<Call>> {
         "what the program left running would go on without the limits it was started under",
         true,
     ));
-    steps.push(Step::new("the group was the program's, and goes with it", remove_call(facts)));
+    steps.push(Step::new(
+        "the group was the program's, and goes with it",
+        remove_call(facts, &facts.carriers),
+    ));
     steps
 }
 
@@ -319,10 +322,12 @@ fn frozen(facts: &Facts, frozen: bool) -> Result<Step<Call>, Failure> {
     ))
 }
 
-fn remove_call(facts: &Facts) -> Call {
-    let directories =
-        facts.carriers.iter().map(|one| (one.mount.clone(), one.mount.join(&facts.group))).collect();
-    Call::RemoveGroup { directories, home: home(facts), leave_if_busy: false }
+fn remove_call(facts: &Facts, hierarchies: &[Hierarchy]) -> Call {
+    let place = |one: &Hierarchy| one.mount.join(&facts.group);
+    let directories = hierarchies.iter().map(|one| (one.mount.clone(), place(one))).collect();
+    // Where every member is counted is locked by who waits; of a group that is only half there, any.
+    let home = hierarchies.iter().find(|one| place(one) == home(facts)).or(hierarchies.first());
+    Call::RemoveGroup { directories, home: home.map(place).unwrap_or_default(), leave_if_busy: false }
 }
 
 fn remove(facts: &Facts) -> Result<Vec<Step<Call>>, Failure> {
@@ -340,7 +345,9 @@ fn remove(facts: &Facts) -> Result<Vec<Step<Call>>, Failure> {
             .hint("remove those first"));
     }
     Ok(match facts.present().next() {
-        Some(_) => vec![Step::new("cgset made it, and nothing is in it", remove_call(facts))],
+        Some(_) => {
+            vec![Step::new("cgset made it, and nothing is in it", remove_call(facts, &facts.everywhere))]
+        }
         None => Vec::new(),
     })
 }

@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// In which namespace a link is: the one vethup was started in, or the one that is wired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,10 +177,10 @@ impl Pair {
         }
     }
 
-    /// The addresses to try, in order.
+    /// The addresses to try, in order; the one that was asked for again and again for a moment.
     pub fn candidates(&self) -> Box<dyn Iterator<Item = Address> + '_> {
         match (self.wish, self.gateway) {
-            (Wish::Address(address), _) => Box::new(std::iter::once(address)),
+            (Wish::Address(address), _) => Box::new(std::iter::repeat_n(address, ATTEMPTS)),
             (Wish::Auto, Some(gateway)) => Box::new(gateway.neighbours(self.start)),
             (Wish::Auto, None) => Box::new(std::iter::empty()),
         }
@@ -283,6 +284,10 @@ fn remove_link(socket: &Netlink, name: &str, unless_in_use: bool) -> Result<Answ
     unless_gone(socket.request([rtnl::remove(name)]))
 }
 
+/// The kernel takes a network apart some time after its last process has ended, and the cables that led there with it.
+const ATTEMPTS: usize = 50;
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Makes the pair under the name of the first address that nobody has: two of one name the kernel never makes.
 fn add_veth(pair: &Pair, state: &mut State) -> Result<Answer, Refusal> {
     let master = state.index_of(&pair.bridge, Side::Outside)?;
@@ -300,8 +305,13 @@ fn add_veth(pair: &Pair, state: &mut State) -> Result<Answer, Refusal> {
             }
             Err(refusal) if refusal.errno != Some(Errno::EEXIST) => return Err(refusal),
             // The name may be that of the inner end, which is there as well.
-            Err(refusal) if rtnl::link(state.outside()?, &name)?.is_none() => return Err(refusal),
+            Err(refusal) if rtnl::link(state.socket(Side::Inside)?, &pair.ifname)?.is_some() => {
+                return Err(refusal);
+            }
             Err(refusal) => refused = refusal,
+        }
+        if pair.wish != Wish::Auto {
+            std::thread::sleep(PAUSE);
         }
     }
     // Every address was tried: what is missing is an address, not a name.

@@ -1,0 +1,231 @@
+#!/usr/bin/env bats
+# All of it in one line: cgset, vethup, nsexec, pivot, and scripts/container, which is that line. The world's network plays
+# the machine; a neighbour plays the internet. Run by: tests/run kernel container
+
+# Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+
+load lib.bash
+
+setup_file() {
+	setup_world_file
+	cd "$BATS_FILE_TMPDIR" || return
+	make_root root
+	"$BOXUTILS_BIN/mkimg" --from root image
+}
+
+setup() {
+	setup_world
+	root=$BATS_FILE_TMPDIR/root
+	cp --sparse=always "$BATS_FILE_TMPDIR/image" img
+	group=boxutils-test-$$-$(date +%s%N)
+	mkdir -p /run
+	mount -t tmpfs -o mode=755 run /run
+	trees=$(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo)
+}
+
+teardown() {
+	local left
+	vethup --down
+	! ip link delete wan0 2>/dev/null || ip netns delete internet
+	umount /run
+	nothing_left || return
+	left=$(groups_left)
+	[ -z "$left" ] || { cgset --kill "$group" || :; cgset --gc; fail "left: $left"; } || return
+	[ -z "$(nft list ruleset)$(ip -o link show type bridge)" ] && [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+}
+
+groups_left() {
+	# shellcheck disable=SC2086 # a list of mount points
+	find $trees -depth -type d -name "$group*" 2>/dev/null
+}
+
+no_group() {
+	[ -z "$(groups_left)" ]
+}
+
+# The line, on a root, with what follows it.
+line() {
+	cgset --transient --memory 256M --cpus 0.5 --pids 64 "$group" -- vethup --nat -- \
+		nsexec --pid --mount --uts --ipc --cgroup --hostname web -- pivot "$@"
+}
+
+container() {
+	"$top/scripts/container" "$@"
+}
+
+run_container() {
+	container run --name "$group" "$@"
+}
+
+exists() {
+	[ -e "$1" ]
+}
+
+# ---- the line
+
+@test "the line: its name, its processes, its network, its group, its status; silent" {
+	run -7 --separate-stderr -- line img /bin/sh -c 'hostname; echo $$; ip -o -4 address show dev eth0 | grep -o "inet [^ ]*"; cat /proc/self/cgroup | grep -c ":/$"; exit 7'
+	same $'web\n1\ninet 10.98.0.2/16' "$(head -n 3 <<<"$output")"
+	# From inside, its group is the root of every tree.
+	[ "${lines[3]}" = "$(wc -l </proc/self/cgroup)" ] || fail "$output"
+	[ -z "$stderr" ]
+	no_group
+}
+
+@test "the gateway answers, and with NAT a neighbour that plays the internet" {
+	ip netns add internet
+	ip link add wan0 type veth peer name wan0 netns internet
+	ip address add 192.0.2.1/24 dev wan0
+	ip link set wan0 up
+	ip -n internet address add 192.0.2.2/24 dev wan0
+	ip -n internet link set wan0 up
+	start ip netns exec internet perl -MIO::Socket::INET -e '
+		$s = IO::Socket::INET->new(Listen => 5, LocalPort => 8080, ReuseAddr => 1) or die; open F, ">listening"; close F;
+		$c = $s->accept; print $c "hello, ", $c->peerhost, "\n"'
+	until_true exists listening
+	run -0 line --cap-add NET_RAW img /bin/sh -c 'ping -c 1 -W 2 10.98.0.1 >/dev/null && echo gateway; nc -w 3 192.0.2.2 8080 </dev/null'
+	same $'gateway\nhello, 192.0.2.1' "$output"
+	finish
+	ip link delete wan0
+	ip netns delete internet
+}
+
+@test "a memory hog dies at 256M, status 137, and the message says so" {
+	run -137 --separate-stderr -- line img /bin/sh -c 'exec tail -c 400m /dev/zero >/dev/null'
+	[[ $stderr =~ ^cgset:\ $group:\ out\ of\ memory:\ 1\ process\ killed\ at\ 256M,\ peak\ 25[0-9.]*M$ ]] || fail "$stderr"
+	no_group
+}
+
+@test "a fork bomb stops at 64, and the container ends all the same" {
+	run --separate-stderr -- line img /bin/sh -c 'i=0; while [ $i -lt 100 ]; do sleep 100 & i=$((i + 1)); done; true'
+	[[ $stderr == *"can't fork"* || $output == *"can't fork"* ]] || fail "$status $output $stderr"
+	no_group
+}
+
+@test "a spinner gets half a CPU" {
+	used=$(line img /bin/sh -c 'end=$(($(date +%s) + 3)); while [ $(($(date +%s))) -lt $end ]; do :; done; cat /proc/uptime >/dev/null; times' | tail -n 1 | sed 's/.*m\([0-9.]*\)s .*m\([0-9.]*\)s.*/\1 \2/')
+	own=$(line img /bin/sh -c 'end=$(($(date +%s) + 3)); while [ $(($(date +%s))) -lt $end ]; do :; done; awk "{print \$14 + \$15 + \$16 + \$17}" /proc/self/stat; awk "{print \$14 + \$15 + \$16 + \$17}" /proc/1/stat' | tail -n 1)
+	# Hundredths of a second of at most three.
+	[ "$own" -le 190 ] || fail "$own of 300 ($used)"
+}
+
+@test "statuses pass: a signal, nothing to run, nothing that runs; the tool's own" {
+	run -143 line img /bin/sh -c 'trap - TERM; (sleep 0.1; kill -TERM 1) & exec /bin/sh -c "trap \"exit 143\" TERM; sleep 5 & wait"'
+	run -127 line img /bin/nosuch
+	run -126 line img /etc/passwd
+	run -125 line nowhere /bin/sh
+	no_group
+}
+
+@test "eight started at once have eight addresses" {
+	started_all=()
+	for number in 1 2 3 4 5 6 7 8; do
+		cgset --transient --memory 64M --pids 20 "$group-$number" -- vethup --nat -- nsexec --pid -- pivot --read-only --bind "$PWD:/mnt" img \
+			/bin/sh -c 'ip -o -4 address show dev eth0 | grep -o "inet [^ ]*" >"/mnt/address.$1"; touch "/mnt/up.$1"; until [ -e /mnt/enough ]; do sleep 0.1; done' - "$number" 3>&- &
+		started_all+=("$!")
+	done
+	until_true eight_up
+	[ "$(cat address.* | sort -u | wc -l)" = 8 ] || fail "$(cat address.*)"
+	touch enough
+	wait "${started_all[@]}"
+	no_group
+}
+
+eight_up() {
+	[ "$(find . -name 'up.*' | wc -l)" = 8 ]
+}
+
+@test "--explain goes through all four links, each step with its why and its call" {
+	run -0 --separate-stderr -- cgset --explain --transient --pids 64 "$group" -- vethup --nat -- nsexec --pid --uts --hostname web -- pivot img /bin/true
+	for tool in cgset vethup nsexec pivot; do
+		total=$(sed -n "s|^$tool 1/\([0-9]*\) .*|\1|p" <<<"$stderr")
+		[ "$(grep -c "^$tool [0-9]*/$total  *[^ ]" <<<"$stderr")" = "$total" ] || fail "$tool: $stderr"
+	done
+	[ "$(grep -oE '^(cgset|vethup|nsexec|pivot)' <<<"$stderr" | uniq | xargs)" = 'cgset vethup nsexec pivot cgset' ] || fail "$stderr"
+}
+
+@test "dry run equals run, through all four links" {
+	see='hostname; echo $$; ip -o link | cut -d: -f2 | cut -d@ -f1; ip -o -4 address | sed "s/valid.*//"; ip route; grep -E "^(Cap|NoNewPrivs|Groups)" /proc/self/status; sed -E "s/^[0-9]+ [0-9]+ [0-9]+:[0-9]+ //; s|/dev/loop[0-9]+|/dev/loop|" /proc/self/mountinfo; env | sort; exit 5'
+	run -5 line img /bin/sh -c "$see"
+	by_run=$output
+	vethup --down
+	cgset --dry-run --transient --memory 256M --cpus 0.5 --pids 64 "$group" -- vethup --nat -- \
+		nsexec --pid --mount --uts --ipc --cgroup --hostname web -- pivot img /bin/sh -c "$see" >script
+	no_group
+	[ -z "$(ip -o link show type bridge)" ]
+	run -5 sh -e script
+	same "$by_run" "$output"
+	[ "$(wc -l <<<"$output")" -gt 30 ]
+	no_group
+}
+
+@test "kill -9 of any process of the full chain at a random moment, many times" {
+	for round in $(seq "$ROUNDS"); do
+		start cgset --transient --memory 64M --pids 20 "$group" -- vethup --nat -- nsexec --pid --uts -- pivot "$root" /bin/sleep 1000
+		sleep "0.0$((RANDOM % 40))"
+		mapfile -t victims < <(tree_of "$started")
+		kill -9 "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null || :
+		finish
+		until_true nothing_runs || fail "round $round: $(ps ax)"
+		# What may be left these remove, twice as well as once.
+		cgset --transient "$group" -- true && cgset --transient "$group" -- true
+		vethup --down && vethup --down
+		no_group || fail "round $round: $(groups_left)"
+		[ -z "$(nft list ruleset)$(ip -o link show type bridge)" ] && [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+		until_true no_port
+	done
+}
+
+nothing_runs() {
+	[ -z "$(processes_left)" ]
+}
+
+no_port() {
+	[ -z "$(ip -o link show type veth)" ]
+}
+
+# Prints a process and all below it.
+tree_of() {
+	local child
+	echo "$1"
+	for child in $(pgrep -P "$1"); do tree_of "$child"; done
+}
+
+# ---- the script
+
+@test "container run: a container with limits, a network and users of its own; --host-uids and --no-net without" {
+	run -7 --separate-stderr -- run_container --memory 64M --cpus 0.5 --pids 20 --image img -- /bin/sh -c 'hostname; id -u; cut -c1-30 /proc/self/uid_map | xargs; ip -o -4 address show dev eth0 | grep -o "inet [^ ]*"; exit 7'
+	[ "${lines[0]}" = "$group" ] && [ "${lines[1]}" = 0 ] && [[ ${lines[2]} == '0 '[1-9]* ]] && [ "${lines[3]}" = 'inet 10.98.0.2/16' ] || fail "$output"
+	[ -z "$stderr" ] || fail "$stderr"
+	run -0 run_container --host-uids --no-net img /bin/sh -c 'xargs </proc/self/uid_map; ip -o link | cut -d: -f2'
+	same $'0 0 4294967295\n lo' "$output"
+	no_group
+}
+
+@test "container run: a file stays in the image, and the limits bite" {
+	run_container --no-net img /bin/sh -c 'echo kept >/note'
+	[ "$(run_container --no-net img cat /note)" = kept ]
+	run -137 --separate-stderr -- run_container --no-net --memory 20M img /bin/sh -c 'exec tail -c 100m /dev/zero >/dev/null'
+	[[ $stderr == "cgset: $group: out of memory: 1 process killed at 20M"* ]] || fail "$stderr"
+}
+
+@test "container run --explain and --dry-run are those of the chain" {
+	run -0 --separate-stderr -- run_container --explain img true
+	[[ $stderr == *'cgset 1/'*'vethup 1/'*'nsexec 1/'*'pivot 1/'* ]] || fail "$stderr"
+	run -0 run_container --host-uids --dry-run img /bin/echo hello
+	[[ $output == *'mkdir -p'*'ip link add'*'unshare'*'capsh'* ]] || fail "$output"
+	[ "$(sh -ec "$output")" = hello ]
+	no_group
+}
+
+@test "container: what is missing or unknown is named, with the cure" {
+	for words in 'run|no image' '|no verb' 'fly|there is no verb fly' 'run --moon img|there is no option --moon' 'run --name|--name wants a value'; do
+		# shellcheck disable=SC2086 # the words of a line
+		run -125 --separate-stderr -- container ${words%|*}
+		[[ $stderr == "container: ${words#*|}"$'\ncontainer: hint: '* ]] || fail "$words: $stderr"
+	done
+	run -125 --separate-stderr -- run_container nowhere true
+	[[ $stderr == *'pivot: hint: ROOT is a directory, an image or a block device: mkimg --from DIR IMG makes an image' ]]
+	no_group
+}

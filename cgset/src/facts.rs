@@ -138,7 +138,7 @@ pub fn on_the_way(hierarchy: &Hierarchy, group: &Path) -> Vec<PathBuf> {
 }
 
 /// The hierarchies of the controllers that are written to, and those that count and stop processes.
-fn carriers(tree: &Tree, writes: &[Write]) -> Vec<Hierarchy> {
+pub fn carriers(tree: &Tree, writes: &[Write]) -> Vec<Hierarchy> {
     let mut carriers: Vec<Hierarchy> = Vec::new();
     let wanted = tree.carrier("pids").into_iter().chain(tree.freezer());
     let written = writes.iter().filter_map(|write| match write.controller.as_str() {

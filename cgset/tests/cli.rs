@@ -1,0 +1,252 @@
+//! The cgset binary as it is typed: help, refusals, the dry run as text, and what lands in the files. Plain directories stand
+//! in for the hierarchies, so nothing here needs root or touches a group.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn run(command: &mut Command) -> Output {
+    command
+        .env_remove("BOXUTILS_MODE")
+        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+        .output()
+        .expect("it starts")
+}
+
+fn cgset(words: &[&str]) -> Output {
+    run(Command::new(env!("CARGO_BIN_EXE_cgset")).args(words))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// Runs `words` and expects a refusal with this text, nothing on stdout, and this status.
+fn refused(words: &[&str], status: i32, wanted: &str) {
+    let output = cgset(words);
+    assert_eq!(text(&output.stderr), wanted, "{words:?}");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(status), 0), "{words:?}");
+}
+
+/// A tree of directories that is gone with the test.
+struct Tree(PathBuf);
+
+impl Tree {
+    /// With the files given, each as PATH=CONTENT; a path that ends in a slash is a directory.
+    fn new(name: &str, files: &[&str]) -> Tree {
+        let root = std::env::temp_dir().join(format!("cgset-{name}-{}", std::process::id()));
+        for file in files {
+            let (path, content) = file.split_once('=').unwrap_or((file, ""));
+            let path = root.join(path);
+            std::fs::create_dir_all(if file.ends_with('/') { &path } else { path.parent().unwrap() })
+                .unwrap();
+            if !file.ends_with('/') {
+                std::fs::write(path, content).unwrap();
+            }
+        }
+        Tree(root)
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        run(Command::new(env!("CARGO_BIN_EXE_cgset")).arg("--root").arg(&self.0).args(words))
+    }
+
+    fn holds(&self, path: &str) -> String {
+        std::fs::read_to_string(self.0.join(path)).unwrap()
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn the_short_help_is_one_screen_and_names_at_most_24_options() {
+    let output = cgset(&["-h"]);
+    let help = text(&output.stdout);
+    let options = help.lines().filter(|line| line.trim_start().starts_with('-')).count();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    assert!((12..=24).contains(&options), "{options} options");
+    assert!(!help.contains("--root"));
+}
+
+#[test]
+fn what_was_typed_wrong_is_named_with_its_cure() {
+    refused(
+        &["web", "sleep", "10"],
+        125,
+        "cgset: \"sleep\": not FILE=VALUE\ncgset: hint: put -- before the program\n",
+    );
+    refused(
+        &["memory.max=1"],
+        125,
+        "cgset: \"memory.max=1\": no GROUP before it\ncgset: hint: the group comes first: cgset GROUP FILE=VALUE\n",
+    );
+    refused(
+        &["../web"],
+        125,
+        "cgset: \"../web\": leads out of the hierarchy\ncgset: hint: a group is named from its root, without ..\n",
+    );
+    refused(
+        &["/"],
+        125,
+        "cgset: \"/\": the root of the hierarchy is no group of ours\ncgset: hint: name a group below it, as in web or lab/web\n",
+    );
+    refused(
+        &["web", "=1"],
+        125,
+        "cgset: \"=1\": not FILE=VALUE\ncgset: hint: name the file before the =, as in memory.max=64M\n",
+    );
+    refused(
+        &["--procs", "web", "memory.max=1"],
+        125,
+        "cgset: a limit or a file beside an option that writes none\ncgset: hint: set limits in a call of their own: cgset GROUP FILE=VALUE\n",
+    );
+    for words in [
+        &["--transient", "web"][..],
+        &["--freeze", "--thaw", "web"],
+        &["--procs", "web", "--", "true"],
+        &[],
+        &["--memroy", "1M", "web"],
+    ] {
+        assert_eq!(cgset(words).status.code(), Some(125), "{words:?}");
+    }
+}
+
+#[test]
+fn a_program_that_is_not_there_or_cannot_run_changes_nothing() {
+    let tree = Tree::new("program", &["pids/", "freezer/"]);
+    assert_eq!(tree.run(&["web", "--", "/nonexistent"]).status.code(), Some(127));
+    assert_eq!(tree.run(&["web", "--", "/etc/passwd"]).status.code(), Some(126));
+    assert!(!tree.0.join("pids/web").exists());
+}
+
+#[test]
+fn values_land_in_the_files_of_version_1() {
+    let tree = Tree::new(
+        "one",
+        &[
+            "pids/web/pids.max=max and more",
+            "freezer/web/",
+            "memory/web/memory.limit_in_bytes=9",
+            "cpu/web/cpu.cfs_quota_us=-1",
+            "cpu/web/cpu.cfs_period_us=1",
+        ],
+    );
+    let output = tree.run(&["--memory", "1M", "--cpus", "50%", "--pids", "7", "web"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!(tree.holds("memory/web/memory.limit_in_bytes"), "1048576");
+    assert_eq!(
+        tree.holds("cpu/web/cpu.cfs_quota_us") + &tree.holds("cpu/web/cpu.cfs_period_us"),
+        "50000100000"
+    );
+    assert_eq!(tree.holds("pids/web/pids.max"), "7");
+}
+
+#[test]
+fn values_land_in_the_files_of_version_2_and_the_other_versions_names_are_translated() {
+    let tree = Tree::new(
+        "two",
+        &[
+            "cgroup.controllers=cpu memory pids",
+            "cgroup.subtree_control=cpu memory pids",
+            "web/memory.max=max",
+            "web/cpu.weight=100",
+            "web/cpu.max=max 100000",
+        ],
+    );
+    let output = tree.run(&["web", "memory.limit_in_bytes=4096", "cpu.shares=512", "cpu.cfs_quota_us=-1"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!(tree.holds("web/memory.max"), "4096");
+    assert_eq!(tree.holds("web/cpu.weight") + &tree.holds("web/cpu.max"), "50max");
+    assert_eq!(tree.run(&["web", "devices.deny=a"]).status.code(), Some(125));
+}
+
+#[test]
+fn a_value_that_is_refused_late_puts_back_those_before_it() {
+    let tree = Tree::new("back", &["pids/web/pids.max=3", "freezer/web/"]);
+    let output = tree.run(&["--pids", "7", "web", "pids.none=1"]);
+    let path = tree.0.join("pids/web/pids.none");
+    assert_eq!(
+        text(&output.stderr),
+        format!(
+            "cgset: open(\"{}\", O_WRONLY): No such file or directory (ENOENT)\ncgset: while: the value that was asked for\ncgset: hint: this kernel has no file of that name there: it has pids.max\n",
+            path.display()
+        )
+    );
+    assert_eq!((output.status.code(), tree.holds("pids/web/pids.max")), (Some(125), "3".into()));
+}
+
+#[test]
+fn the_program_is_joined_with_0_in_tasks_or_cgroup_procs() {
+    let one = Tree::new("join-one", &["pids/web/tasks=", "freezer/web/tasks="]);
+    let output = one.run(&["web", "--", "echo", "here"]);
+    assert_eq!((text(&output.stdout), one.holds("pids/web/tasks")), ("here\n".into(), "0".into()));
+    let two = Tree::new(
+        "join-two",
+        &["cgroup.controllers=pids", "cgroup.subtree_control=pids", "web/cgroup.procs="],
+    );
+    let output = two.run(&["web", "--", "sh", "-c", "exit 3"]);
+    assert_eq!((output.status.code(), two.holds("web/cgroup.procs")), (Some(3), "0".into()));
+}
+
+#[test]
+fn the_dry_run_is_a_script_and_does_nothing() {
+    let tree = Tree::new("dry", &["pids/", "freezer/"]);
+    let output = tree.run(&["--dry-run", "--transient", "--pids", "7", "web", "--", "echo", "a b"]);
+    let script = text(&output.stdout);
+    let place = |name: &str| tree.0.join(name).join("web").display().to_string();
+    for line in [
+        format!("mkdir -p {}", place("pids")),
+        format!("echo 7 > {}/pids.max", place("pids")),
+        "status=0".into(),
+        "setpriv --pdeathsig KILL sh -e /dev/fd/3 3<<'END_cgset' || status=$?".into(),
+        format!("echo 0 > {}/tasks", place("pids")),
+        "exec echo 'a b' 3<&-".into(),
+        "END_cgset".into(),
+        format!("until rmdir {}; do sleep 0.01; done", place("freezer")),
+        "exit \"$status\"".into(),
+    ] {
+        assert!(script.lines().any(|known| known == line), "{line} in {script}");
+    }
+    assert!(!tree.0.join("pids/web").exists());
+}
+
+#[test]
+fn procs_and_stat_are_data_on_stdout() {
+    let tree = Tree::new(
+        "stat",
+        &[
+            "pids/web/cgroup.procs=7\n12\n7\n",
+            "pids/web/pids.current=2",
+            "pids/web/pids.max=max",
+            "memory/web/memory.limit_in_bytes=4096\n",
+            "memory/web/memory.oom_control=oom_kill_disable 0\noom_kill 2\n",
+        ],
+    );
+    assert_eq!(text(&tree.run(&["--procs", "web"]).stdout), "7\n12\n");
+    assert_eq!(
+        text(&tree.run(&["--stat", "--json", "web"]).stdout),
+        "{\"group\": \"web\", \"procs\": 2, \"frozen\": null, \"memory.current_bytes\": null, \"memory.peak_bytes\": null, \"memory.max_bytes\": 4096, \"memory.oom_kills\": 2, \"cpu.usage_usec\": null, \"cpu.throttled_usec\": null, \"cpu.quota_usec\": null, \"cpu.period_usec\": null, \"pids.current\": 2, \"pids.max\": null}\n"
+    );
+    let output = tree.run(&["--procs", "none"]);
+    assert!(
+        output.stdout.is_empty()
+            && text(&output.stderr).starts_with("cgset: \"none\": there is no such group\n")
+    );
+}
+
+#[test]
+fn a_group_may_have_any_bytes_in_its_name() {
+    let tree = Tree::new("bytes", &["pids/", "freezer/"]);
+    let output = run(Command::new(env!("CARGO_BIN_EXE_cgset"))
+        .arg("--root")
+        .arg(&tree.0)
+        .arg("--dry-run")
+        .arg(OsStr::from_bytes(b"w\xffb")));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.windows(3).any(|three| three == b"w\xffb"));
+}

@@ -206,6 +206,8 @@ tree_of() {
 @test "container run: a file stays in the image, and the limits bite" {
 	run_container --no-net img /bin/sh -c 'echo kept >/note'
 	[ "$(run_container --no-net img cat /note)" = kept ]
+	run -1 run_container --no-net --read-only img /bin/sh -c 'echo lost >/note'
+	[ "$(run_container --no-net img cat /note)" = kept ]
 	run -137 --separate-stderr -- run_container --no-net --memory 20M img /bin/sh -c 'exec tail -c 100m /dev/zero >/dev/null'
 	[[ $stderr == "cgset: $group: out of memory: 1 process killed at 20M"* ]] || fail "$stderr"
 }

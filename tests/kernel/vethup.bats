@@ -178,9 +178,9 @@ eight_up() {
 	start vethup --address 10.98.7.7/16 -- sleeper 1000
 	until_true pgrep -x sleeper
 	run -125 --separate-stderr -- vethup --address 10.98.7.7/16 -- true
-	same "vethup: sendto(NETLINK_ROUTE, {RTM_NEWLINK, \"bx0a620707\", \"veth\", IFF_UP, master \"boxbr0\", peer {\"eth0\", in the namespace}}): File exists (EEXIST)
+	same "vethup: sendto(NETLINK_ROUTE, {RTM_NEWLINK, \"bx0a620707\", \"veth\", IFF_UP, master \"boxbr0\", peer {\"eth0\", in the namespace}}): Address already in use (EADDRINUSE)
 vethup: while: $CABLE
-vethup: hint: 10.98.7.7/16 is in use: bx0a620707 is its link; --address auto finds a free one" "$stderr"
+vethup: hint: 10.98.7.7/16 is another's: bx0a620707 is its link; --address auto finds a free one" "$stderr"
 	kill -9 "$started"
 	finish
 }

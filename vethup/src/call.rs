@@ -292,7 +292,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 fn add_veth(pair: &Pair, state: &mut State) -> Result<Answer, Refusal> {
     let master = state.index_of(&pair.bridge, Side::Outside)?;
     let inside = File::open("/proc/self/ns/net")?;
-    let mut refused: Refusal = Errno::EADDRNOTAVAIL.into();
     for address in pair.candidates() {
         let name = address.link_name();
         let here = End { name: &name, mtu: pair.mtu };
@@ -308,12 +307,12 @@ fn add_veth(pair: &Pair, state: &mut State) -> Result<Answer, Refusal> {
             Err(refusal) if rtnl::link(state.socket(Side::Inside)?, &pair.ifname)?.is_some() => {
                 return Err(refusal);
             }
-            Err(refusal) => refused = refusal,
+            Err(_) => {}
         }
         if pair.wish != Wish::Auto {
             std::thread::sleep(PAUSE);
         }
     }
-    // Every address was tried: what is missing is an address, not a name.
-    if pair.wish == Wish::Auto { Err(Errno::EADDRNOTAVAIL.into()) } else { Err(refused) }
+    // What is missing is an address, whatever the kernel said of names.
+    Err(if pair.wish == Wish::Auto { Errno::EADDRNOTAVAIL } else { Errno::EADDRINUSE }.into())
 }

@@ -1,6 +1,6 @@
 //! Why the kernel said no to a link, an address or a rule, and what helps.
 
-use crate::call::{Call, Side};
+use crate::call::{Call, Pair, Side};
 use crate::cli::Wish;
 use chain::{Kind, Refusal, why_no_namespace};
 use nix::errno::Errno;
@@ -22,12 +22,13 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
             Some(gateway) => format!("every address of {} is taken: vethup --list shows by whom; --bridge and --gateway make another network", gateway.network()),
             None => "the bridge has no address of version 4 to look beside: give --address".into(),
         }),
-        (Call::AddVeth(pair), Errno::EEXIST) => Some(match pair.wish {
-            Wish::Address(address) if crate_link_exists(&address.link_name()) => {
-                format!("{address} is in use: {} is its link; --address auto finds a free one", address.link_name())
-            }
-            _ => format!("there is an interface {} in that namespace already: --ifname names this one", pair.ifname),
-        }),
+        (Call::AddVeth(Pair { wish: Wish::Address(address), .. }), Errno::EADDRINUSE) => Some(format!(
+            "{address} is another's: {} is its link; --address auto finds a free one",
+            address.link_name()
+        )),
+        (Call::AddVeth(pair), Errno::EEXIST) => {
+            Some(format!("there is an interface {} in that namespace already: --ifname names this one", pair.ifname))
+        }
         (Call::AddVeth(_), Errno::EXFULL | Errno::ENOSPC) => Some("a bridge has at most 1023 ports: --bridge and --gateway make another".into()),
         (Call::AddNat { .. } | Call::RemoveNat { .. }, Errno::EPROTONOSUPPORT | Errno::EOPNOTSUPP | Errno::ENOENT) => {
             Some("this kernel lacks a part of nf_tables: modprobe nf_tables nft_masq nft_chain_nat".into())
@@ -41,11 +42,4 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
         (Call::AddAddress { side: Side::Inside, .. }, Errno::EACCES) => Some("addresses of version 6 are switched off there: net.ipv6.conf.all.disable_ipv6".into()),
         _ => None,
     }
-}
-
-/// Whether a link of that name is where vethup was started. The process may have left that namespace: its parent has not.
-fn crate_link_exists(name: &str) -> bool {
-    let text =
-        std::fs::read_to_string(format!("/proc/{}/net/dev", nix::unistd::getppid())).unwrap_or_default();
-    text.lines().any(|line| line.trim_start().starts_with(&format!("{name}:")))
 }

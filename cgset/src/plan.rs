@@ -102,25 +102,34 @@ fn set(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
 
 /// What a cgset that was killed has left of this group is removed, limits and all; anybody else's is left alone.
 fn take_over(facts: &Facts) -> Result<Option<Step<Call>>, Failure> {
-    let name = quoted(&facts.group);
     if facts.present().any(|group| group.mark.is_none()) {
+        let name = quoted(&facts.group);
         return Err(Failure::new(format!("{name}: this group is there already, and not of cgset's making"))
             .hint("--transient would remove it at the end: choose another name, or leave out --transient"));
     }
-    if let Some(busy) = facts.present().find(|group| !group.members.is_empty()) {
-        return Err(Failure::new(format!("{name}: these processes are in it: {}", listed(&busy.members)))
-            .hint("choose another name, or end them: cgset --kill GROUP"));
-    }
-    if let Some(parent) = facts.present().find(|group| !group.children.is_empty()) {
-        return Err(Failure::new(format!("{name}: there are groups in it: {}", parent.children.join(", ")))
-            .hint("choose another name, or remove those first: cgset --remove GROUP"));
-    }
+    refuse_in_use(facts, "choose another name, or ")?;
     Ok((facts.present().next().is_some()).then(|| {
         Step::new(
             "left behind, empty, by a cgset that was killed: begin without its limits",
             remove_call(facts, &facts.everywhere),
         )
     }))
+}
+
+/// A group with processes or groups in it is not removed; `instead` stands before the cure.
+fn refuse_in_use(facts: &Facts, instead: &str) -> Result<(), Failure> {
+    let name = quoted(&facts.group);
+    if let Some(busy) = facts.present().find(|group| !group.members.is_empty()) {
+        return Err(Failure::new(format!("{name}: these processes are in it: {}", listed(&busy.members)))
+            .hint(format!("{instead}end them: cgset --kill GROUP")));
+    }
+    match facts.present().find(|group| !group.children.is_empty()) {
+        Some(parent) => {
+            Err(Failure::new(format!("{name}: there are groups in it: {}", parent.children.join(", ")))
+                .hint(format!("{instead}remove those first: cgset --remove GROUP")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Where every member is counted.
@@ -336,14 +345,7 @@ fn remove(facts: &Facts) -> Result<Vec<Step<Call>>, Failure> {
         return Err(Failure::new(format!("{name}: this group is not of cgset's making"))
             .hint("only what carries the mark of cgset is removed; rmdir removes any"));
     }
-    if let Some(busy) = facts.present().find(|group| !group.members.is_empty()) {
-        return Err(Failure::new(format!("{name}: these processes are in it: {}", listed(&busy.members)))
-            .hint("cgset --kill GROUP ends them"));
-    }
-    if let Some(parent) = facts.present().find(|group| !group.children.is_empty()) {
-        return Err(Failure::new(format!("{name}: there are groups in it: {}", parent.children.join(", ")))
-            .hint("remove those first"));
-    }
+    refuse_in_use(facts, "")?;
     Ok(match facts.present().next() {
         Some(_) => {
             vec![Step::new("cgset made it, and nothing is in it", remove_call(facts, &facts.everywhere))]

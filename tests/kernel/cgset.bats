@@ -151,7 +151,7 @@ cgset: hint: this kernel was built without it: /proc/cgroups lists what it has' 
 	cgset --remove "$group/a"
 	[ -d "$(place pids "$group/b")" ]
 	refuses "cgset: \"$group\": there are groups in it: b
-cgset: hint: remove those first" --remove "$group"
+cgset: hint: remove those first: cgset --remove GROUP" --remove "$group"
 	cgset --remove "$group/b"
 	no_groups
 	# One that was asked for by name stays.
@@ -282,7 +282,7 @@ no_sleeper() {
 cgset: hint: choose another name, or end them: cgset --kill GROUP" --transient "$group" -- true
 	cgset --gc
 	refuses "cgset: \"$group\": these processes are in it: $(pgrep -x sleeper)
-cgset: hint: cgset --kill GROUP ends them" --remove "$group"
+cgset: hint: end them: cgset --kill GROUP" --remove "$group"
 	[ "$(cgset --procs "$group")" = "$(pgrep -x sleeper)" ]
 	cgset --kill "$group"
 	finish
@@ -326,10 +326,6 @@ tree_of() {
 	[[ $(cgset --stat --json "$group") == *'"frozen": false'* ]]
 	cgset --kill "$group"
 	finish
-}
-
-exists() {
-	[ -e "$1" ]
 }
 
 grows() {

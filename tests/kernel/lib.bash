@@ -260,3 +260,23 @@ same() {
 make_root() {
 	"$top/scripts/rootfs" busybox "$1"
 }
+
+# Makes the neighbour that plays the internet, where a server tells who is asking.
+make_internet() {
+	ip netns add internet
+	ip link add wan0 type veth peer name wan0 netns internet
+	ip address add 192.0.2.1/24 dev wan0
+	ip link set wan0 up
+	ip -n internet address add 192.0.2.2/24 dev wan0
+	ip -n internet link set wan0 up
+	start ip netns exec internet perl -MIO::Socket::INET -e '
+		$s = IO::Socket::INET->new(Listen => 5, LocalPort => 8080, ReuseAddr => 1) or die; open F, ">listening"; close F;
+		while ($c = $s->accept) { print $c $c->peerhost, "\n"; close $c }'
+	internet=$started
+	until_true exists listening
+}
+
+end_internet() {
+	kill -9 "$internet"
+	finish "$internet"
+}

@@ -39,32 +39,8 @@ links() {
 	ip -o link | cut -d: -f2
 }
 
-# Makes the neighbour that plays the internet, where a server tells who is asking.
-make_internet() {
-	ip netns add internet
-	ip link add wan0 type veth peer name wan0 netns internet
-	ip address add 192.0.2.1/24 dev wan0
-	ip link set wan0 up
-	ip -n internet address add 192.0.2.2/24 dev wan0
-	ip -n internet link set wan0 up
-	start ip netns exec internet perl -MIO::Socket::INET -e '
-		$s = IO::Socket::INET->new(Listen => 5, LocalPort => 8080, ReuseAddr => 1) or die; open F, ">listening"; close F;
-		while ($c = $s->accept) { print $c $c->peerhost, "\n"; close $c }'
-	internet=$started
-	until_true exists listening
-}
-
-end_internet() {
-	kill -9 "$internet"
-	finish "$internet"
-}
-
 # Asks the internet who is asking; nothing when it does not answer.
 ASK='use IO::Socket::INET; $c = IO::Socket::INET->new(PeerAddr => "192.0.2.2", PeerPort => 8080, Timeout => 2) or exit 1; print <$c>'
-
-exists() {
-	[ -e "$1" ]
-}
 
 # Asserts exit status 125 and the whole of stderr, and that nothing was made.
 refuses() {
@@ -295,8 +271,9 @@ vethup: hint: its PID 1 may be gone, or nothing was ever bound there: ip netns l
 @test "not root: said, and root of a network of one's own may" {
 	refuses 'vethup: sendto(NETLINK_ROUTE, {RTM_NEWLINK, "boxbr0", "bridge", IFF_UP, alias "boxutils"}): Operation not permitted (EPERM)
 vethup: while: a switch without a box: what is plugged into it is one network; it waits for nobody before it forwards
-vethup: hint: wiring takes root over this network namespace (CAP_NET_ADMIN): run it as root, or in one of your own: nsexec -r --net -- vethup …' as_nobody "$BIN/vethup" -- true
-	run -0 --separate-stderr -- as_nobody "$BIN/nsexec" -r --net -- "$BIN/vethup" -- ip -o -4 address show dev eth0
+vethup: hint: wiring takes root over this network namespace (CAP_NET_ADMIN): run it as root, or from a shell in a network of your own: nsexec -r --net -- sh' as_nobody "$BIN/vethup" -- true
+	# The shell stays, and with it the network that the cable leads out to.
+	run -0 --separate-stderr -- as_nobody "$BIN/nsexec" -r --net -- sh -c '"$1" -- sh -c "sleep 0.3; ip -o -4 address show dev eth0"; exit $?' - "$BIN/vethup"
 	[[ $output == *'inet 10.98.0.2/16'* ]] && [ -z "$stderr" ] || fail "$output$stderr"
 }
 

@@ -15,7 +15,7 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
         (Call::WriteForwarding { .. } | Call::WriteSysctl { .. }, Errno::EACCES | Errno::EPERM | Errno::EROFS) => {
             Some("the settings of this network are read-only here, as in a container: run it outside".into())
         }
-        (_, Errno::EPERM) => Some("wiring takes root over this network namespace (CAP_NET_ADMIN): run it as root, or in one of your own: nsexec -r --net -- vethup …".into()),
+        (_, Errno::EPERM) => Some("wiring takes root over this network namespace (CAP_NET_ADMIN): run it as root, or from a shell in a network of your own: nsexec -r --net -- sh".into()),
         (Call::AddBridge { .. }, Errno::EOPNOTSUPP) => Some("this kernel has no bridges: modprobe bridge".into()),
         (Call::AddVeth(_), Errno::EOPNOTSUPP) => Some("this kernel has no veth: modprobe veth".into()),
         (Call::AddVeth(pair), Errno::EADDRNOTAVAIL) => Some(match pair.gateway {

@@ -92,6 +92,7 @@ pub struct State {
     forwarding: Option<File>,
     /// The outer end, and the address it was named after.
     veth: Option<(String, Address)>,
+    indices: Vec<(Side, String, i32)>,
 }
 
 impl State {
@@ -111,9 +112,15 @@ impl State {
         }
     }
 
-    fn index_of(&self, link: &str, side: Side) -> Result<i32, Refusal> {
-        let found = rtnl::link(self.socket(side)?, link)?;
-        found.map(|link| link.index).ok_or_else(|| Errno::ENODEV.into())
+    /// The index of a link: asked for once, because the kernel answers with all it knows of it.
+    fn index_of(&mut self, link: &str, side: Side) -> Result<i32, Refusal> {
+        let known = self.indices.iter().find(|(place, name, _)| *place == side && name == link);
+        if let Some((_, _, index)) = known {
+            return Ok(*index);
+        }
+        let found = rtnl::link(self.socket(side)?, link)?.ok_or(Errno::ENODEV)?;
+        self.indices.push((side, link.to_owned(), found.index));
+        Ok(found.index)
     }
 }
 

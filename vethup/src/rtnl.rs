@@ -15,6 +15,9 @@ const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
 const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_EXT_MASK: u16 = 29;
+/// RTEXT_FILTER_SKIP_STATS: counters are most of what a link's description is.
+const WITHOUT_COUNTERS: [u8; 4] = 8u32.to_ne_bytes();
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_BR_FORWARD_DELAY: u16 = 1;
@@ -152,7 +155,7 @@ pub fn add_route(index: i32, gateway: IpAddr) -> Message {
 /// What the kernel answered.
 pub fn link(socket: &Netlink, name: &str) -> Result<Option<Link>, Refusal> {
     let message = Message::new(libc::RTM_GETLINK, 0).fixed(&link_header(0, false)).text(IFLA_IFNAME, name);
-    match socket.ask(message) {
+    match socket.ask(message.with(IFLA_EXT_MASK, &WITHOUT_COUNTERS)) {
         Err(Refusal { errno: Some(Errno::ENODEV), .. }) => Ok(None),
         answer => Ok(answer?.first().and_then(|(_, body)| read_link(body))),
     }
@@ -163,8 +166,8 @@ pub fn link(socket: &Netlink, name: &str) -> Result<Option<Link>, Refusal> {
 /// # Errors
 /// What the kernel answered.
 pub fn links(socket: &Netlink) -> Result<Vec<Link>, Refusal> {
-    let replies =
-        socket.ask(Message::new(libc::RTM_GETLINK, libc::NLM_F_DUMP).fixed(&link_header(0, false)))?;
+    let message = Message::new(libc::RTM_GETLINK, libc::NLM_F_DUMP).fixed(&link_header(0, false));
+    let replies = socket.ask(message.with(IFLA_EXT_MASK, &WITHOUT_COUNTERS))?;
     Ok(replies.iter().filter_map(|(_, body)| read_link(body)).collect())
 }
 

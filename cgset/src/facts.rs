@@ -63,7 +63,7 @@ impl Facts {
             return Err(Failure::new("no control groups are mounted here")
                 .hint("mount -t cgroup2 none /sys/fs/cgroup, or a controller of version 1: mount -t cgroup -o memory none DIR"));
         }
-        let is_root = nix::unistd::geteuid().is_root();
+        let is_root = nix::unistd::geteuid().is_root() && !chain::in_user_namespace();
         let mut everywhere = tree.hierarchies.clone();
         everywhere.retain(|one| one.mount.join(&group).is_dir());
         let facts = Facts { group, everywhere, is_root, program, ..Facts::default() };

@@ -36,7 +36,7 @@ pub use exec::{DEFAULT_PATH, Program, TOOLS, c_string};
 pub use fail::{CANNOT_RUN, Failure, NOT_FOUND, TOOL_FAILED, in_words};
 pub use limits::why_no_namespace;
 pub use loopdev::{Attached, LoopDevice, LoopFlags, attach, attached, detach, devices_on, why_no_loop};
-pub use namespace::{Kind, first_extent};
+pub use namespace::{Kind, first_extent, in_user_namespace};
 pub use narrate::{MODE_VARIABLE, Made, Mode, Narration, say};
 pub use output::{json_string, print_data};
 pub use plan::{Fork, Plan};

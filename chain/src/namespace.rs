@@ -81,6 +81,13 @@ impl Kind {
     }
 }
 
+/// Whether this process is in another user namespace than the machine's first, which alone maps every id to itself: its
+/// root is nobody to loop devices, file systems and trusted attributes.
+pub fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// The first extent of a gid_map, as user_namespaces(7) describes it: `inside outside count`.
 pub fn first_extent(map: &str) -> (u32, u32) {
     let numbers: Vec<u64> = map.split_whitespace().take(3).filter_map(|word| word.parse().ok()).collect();

@@ -3,7 +3,7 @@
 use crate::cli::{Action, Cli};
 use crate::content::{Content, Source};
 use crate::tree::{Identity, identity};
-use chain::{Attached, Failure, Kind, Mode, attached, devices_on, quoted};
+use chain::{Attached, Failure, Kind, Mode, attached, devices_on, in_user_namespace, quoted};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode as Permissions, SFlag, lstat, stat};
@@ -117,14 +117,12 @@ pub fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// CAP_SYS_ADMIN (21) in the first user namespace, whose map is the identity: loop devices know no other.
+/// CAP_SYS_ADMIN (21) in the first user namespace: loop devices know no other.
 fn is_root() -> bool {
-    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-    let status = read("/proc/self/status");
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let capabilities = line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
-    let map = read("/proc/self/uid_map");
-    capabilities >> 21 & 1 == 1 && map.split_whitespace().eq(["0", "0", "4294967295"])
+    capabilities >> 21 & 1 == 1 && !in_user_namespace()
 }
 
 fn existing(image: &Path) -> Result<Option<Existing>, Failure> {

@@ -2,7 +2,7 @@
 
 use crate::call::Call;
 use crate::source::Source;
-use chain::{Refusal, devices_on, quoted, why_no_loop};
+use chain::{Refusal, devices_on, in_user_namespace, quoted, why_no_loop};
 use nix::errno::Errno;
 use std::path::Path;
 
@@ -45,12 +45,6 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
         }),
         _ => None,
     }
-}
-
-/// Whether this process is in another user namespace than the first, which maps every id to itself.
-fn in_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    !map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn why_not_attached(image: &Path, is_image: bool, errno: Errno) -> Option<String> {

@@ -76,7 +76,7 @@ fn json(devices: &[Attached]) -> String {
         .iter()
         .map(|device| {
             let mounts: Vec<String> =
-                holders::mount_points(&device.device).iter().map(|at| json_string(at)).collect();
+                holders::mount_points(&device.device).iter().map(json_string).collect();
             format!(
                 "  {{\"device\": {}, \"backing_file\": {}, \"size\": {}, \"read_only\": {}, \"autoclear\": {}, \"direct_io\": {}, \"mounts\": [{}]}}",
                 json_string(&device.device),

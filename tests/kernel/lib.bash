@@ -269,6 +269,7 @@ make_internet() {
 	ip link set wan0 up
 	ip -n internet address add 192.0.2.2/24 dev wan0
 	ip -n internet link set wan0 up
+	# shellcheck disable=SC2016 # a perl program
 	start ip netns exec internet perl -MIO::Socket::INET -e '
 		$s = IO::Socket::INET->new(Listen => 5, LocalPort => 8080, ReuseAddr => 1) or die; open F, ">listening"; close F;
 		while ($c = $s->accept) { print $c $c->peerhost, "\n"; close $c }'

@@ -75,7 +75,7 @@ impl Facts {
         facts.groups =
             chain::first_extent(&std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default());
         facts.look_at_bridge(cli, &socket).map_err(refused)?;
-        facts.netns = cli.netns.as_ref().map(|value| open(value)).transpose()?;
+        facts.netns = cli.netns.as_ref().map(open).transpose()?;
         Ok(facts)
     }
 

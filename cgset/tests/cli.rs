@@ -39,10 +39,10 @@ impl Tree {
         for file in files {
             let (path, content) = file.split_once('=').unwrap_or((file, ""));
             let path = root.join(path);
-            std::fs::create_dir_all(if file.ends_with('/') { &path } else { path.parent().unwrap() })
-                .unwrap();
+            let directory = if file.ends_with('/') { &path } else { path.parent().expect("a file") };
+            std::fs::create_dir_all(directory).expect("a directory");
             if !file.ends_with('/') {
-                std::fs::write(path, content).unwrap();
+                std::fs::write(path, content).expect("a file");
             }
         }
         Tree(root)
@@ -53,7 +53,7 @@ impl Tree {
     }
 
     fn holds(&self, path: &str) -> String {
-        std::fs::read_to_string(self.0.join(path)).unwrap()
+        std::fs::read_to_string(self.0.join(path)).expect("a file")
     }
 }
 

@@ -42,6 +42,10 @@ impl Facts {
     pub fn read(cli: &Cli) -> Result<Facts, Failure> {
         let group = cli.group()?;
         let files = cli.files()?;
+        // clap does not ask for --stat where something rules it out.
+        if cli.json && cli.action() != Action::Stat {
+            return Err(Failure::new("--json goes with --stat").hint("cgset --stat --json GROUP"));
+        }
         if cli.action() != Action::Set && cli.knobs_are_given() {
             return Err(Failure::new("a limit or a file beside an option that writes none")
                 .hint("set limits in a call of their own: cgset GROUP FILE=VALUE"));

@@ -105,6 +105,11 @@ fn what_was_typed_wrong_is_named_with_its_cure() {
         125,
         "cgset: a limit or a file beside an option that writes none\ncgset: hint: set limits in a call of their own: cgset GROUP FILE=VALUE\n",
     );
+    refused(
+        &["--procs", "--json", "web"],
+        125,
+        "cgset: --json goes with --stat\ncgset: hint: cgset --stat --json GROUP\n",
+    );
     for words in [
         &["--transient", "web"][..],
         &["--freeze", "--thaw", "web"],

@@ -57,6 +57,16 @@ impl Address {
         Address { ip, ..self }
     }
 
+    /// The last address of a network of version 4, which all its hosts listen to.
+    pub fn broadcast(self) -> Option<IpAddr> {
+        match self.network().ip {
+            IpAddr::V4(ip) => {
+                Some(IpAddr::V4(Ipv4Addr::from(u32::from(ip) | !u32::from_be_bytes(self.mask()))))
+            }
+            IpAddr::V6(_) => None,
+        }
+    }
+
     /// The mask of the network, as the bytes of an address of version 4.
     pub fn mask(self) -> [u8; 4] {
         u32::MAX.checked_shl(32 - u32::from(self.length)).unwrap_or(0).to_be_bytes()

@@ -58,6 +58,8 @@ pub enum Call {
     RemoveLink { name: String, unless_in_use: bool },
     /// RTM_NEWADDR; without an address the one that was found
     AddAddress { link: String, address: Option<Address>, side: Side, in_shell: Option<Address> },
+    /// RTM_DELADDR
+    RemoveAddress { link: String, address: Address },
     /// A transaction of nf_tables
     AddNat { bridge: String, network: Address, forwarding: String },
     /// A transaction of nf_tables
@@ -142,6 +144,7 @@ impl Display for Call {
                     address.map_or("the address it was named after".into(), |address| address.to_string());
                 sent(f, format!("RTM_NEWADDR, \"{link}\", {address}"))
             }
+            Call::RemoveAddress { link, address } => sent(f, format!("RTM_DELADDR, \"{link}\", {address}")),
             Call::AddNat { bridge, network, forwarding } => write!(
                 f,
                 "sendto(NETLINK_NETFILTER, {{NFT_MSG_NEWTABLE, \"{}\", comment \"{}\"}})\nsendto(NETLINK_NETFILTER, {{NFT_MSG_NEWCHAIN, \"postrouting\"}})\nsendto(NETLINK_NETFILTER, {{NFT_MSG_NEWRULE, ip saddr {2} ip daddr != {2} masquerade}})",
@@ -221,6 +224,10 @@ impl chain::Call for Call {
                 let index = state.index_of(link, *side)?;
                 return unless_there(state.socket(*side)?.request([rtnl::add_address(index, address)]));
             }
+            Call::RemoveAddress { link, address } => {
+                let index = state.index_of(link, Side::Outside)?;
+                return unless_gone(state.outside()?.request([rtnl::remove_address(index, *address)]));
+            }
             Call::AddNat { bridge, network, forwarding } => {
                 return unless_there(state.nft()?.add(bridge, *network, forwarding));
             }
@@ -278,7 +285,9 @@ fn unless_there(outcome: Result<(), Refusal>) -> Result<Answer, Refusal> {
 
 fn unless_gone(outcome: Result<(), Refusal>) -> Result<Answer, Refusal> {
     match outcome {
-        Err(Refusal { errno: Some(Errno::ENOENT | Errno::ENODEV), .. }) => Ok(Answer::AlreadyThere),
+        Err(Refusal { errno: Some(Errno::ENOENT | Errno::ENODEV | Errno::EADDRNOTAVAIL), .. }) => {
+            Ok(Answer::AlreadyThere)
+        }
         answer => answer.map(|()| Answer::zero()),
     }
 }

@@ -114,6 +114,10 @@ impl Cli {
                 "vethup -- PROG makes a namespace for PROG; vethup --netns NAME wires one that is there",
             ));
         }
+        // clap does not ask for --list where something rules it out.
+        if self.json && !self.list {
+            return Err(Failure::new("--json goes with --list").hint("vethup --list --json"));
+        }
         if self.netns.as_deref() == Some(OsStr::new("")) {
             return Err(Failure::new("--netns has an empty value").hint("is the variable after it unset?"));
         }

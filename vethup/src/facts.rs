@@ -30,8 +30,8 @@ pub struct Facts {
     pub links: Vec<Link>,
     /// Addresses of those bridges, by index.
     pub all_addresses: Vec<(i32, Address)>,
-    /// Tables of vethup's. Looked up where they matter.
-    pub tables: Vec<Table>,
+    /// Tables of vethup's; none where this process may not ask. Looked up where they matter.
+    pub tables: Option<Vec<Table>>,
     /// What forwarding is set to.
     pub forwarding: String,
     /// The namespace to wire, held open, and where it was found.
@@ -67,7 +67,7 @@ impl Facts {
         if cli.down || cli.list || cli.nat {
             // In this order: who switches it on has put down before what it was.
             facts.forwarding = std::fs::read_to_string(FORWARDING).unwrap_or_default().trim_end().to_owned();
-            facts.tables = tables();
+            facts.tables = tables(!cli.list)?;
         }
         if cli.down || cli.list {
             return Ok(facts);
@@ -84,26 +84,33 @@ impl Facts {
         if let Some(name) = &cli.uplink {
             self.uplink = rtnl::link(socket, name)?;
         }
-        match &self.bridge {
-            Some(bridge) => {
-                let own = rtnl::addresses(socket)?.into_iter().filter(|(index, _)| *index == bridge.index);
-                self.addresses = own.map(|(_, address)| address).collect();
-            }
-            None => {
-                let links = rtnl::links(socket)?;
-                let name =
-                    |index| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
-                let named = |(index, network)| (name(index).unwrap_or_default(), network);
-                self.routes = rtnl::routes(socket)?.into_iter().map(named).collect();
-            }
+        if let Some(bridge) = &self.bridge {
+            let own = rtnl::addresses(socket)?.into_iter().filter(|(index, _)| *index == bridge.index);
+            self.addresses = own.map(|(_, address)| address).collect();
+        }
+        // Where the bridge gets an address, nobody else may have its network.
+        if self.addresses.is_empty() || cli.gateway.iter().any(|gateway| !self.addresses.contains(gateway)) {
+            let links = rtnl::links(socket)?;
+            let name = |index| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
+            let named = |(index, network)| (name(index).unwrap_or_default(), network);
+            self.routes = rtnl::routes(socket)?.into_iter().map(named).collect();
         }
         Ok(())
     }
 }
 
-/// Without nf_tables there are none.
-fn tables() -> Vec<Table> {
-    Nft::open().and_then(|nft| nft.tables()).unwrap_or_default()
+/// Without nf_tables there are none. Who may not ask can list the rest, and do nothing else.
+fn tables(is_needed: bool) -> Result<Option<Vec<Table>>, Failure> {
+    match Nft::open().and_then(|nft| nft.tables()) {
+        Ok(tables) => Ok(Some(tables)),
+        Err(Refusal { errno: Some(Errno::EPERM), .. }) if !is_needed => Ok(None),
+        Err(refusal) if refusal.errno == Some(Errno::EPERM) => {
+            Err(refusal.failure("sendto(NETLINK_NETFILTER, {NFT_MSG_GETTABLE})").why(WHY).hint(
+                "the rules of a network are shown to its root: run it as root, or from a shell in a network of your own: nsexec -r --net -- sh",
+            ))
+        }
+        Err(_) => Ok(Some(Vec::new())),
+    }
 }
 
 fn open(value: &std::ffi::OsString) -> Result<(PathBuf, File), Failure> {

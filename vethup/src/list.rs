@@ -11,18 +11,24 @@ use std::net::Ipv4Addr;
 pub struct Bridge {
     pub name: String,
     pub addresses: Vec<Address>,
-    pub nat: bool,
+    /// None where this process may not ask.
+    pub nat: Option<bool>,
     /// The outer end of each pair, with the address behind it.
     pub ports: Vec<(String, Option<Ipv4Addr>)>,
 }
 
-/// Whether a link is the outer end of a pair of ours.
-pub fn is_port(link: &Link) -> bool {
-    link.kind == "veth" && (Address::of_link_name(&link.name).is_some() || link.name.starts_with("bx6"))
+/// Whether a link is the outer end of a pair of ours: named after an address, in a bridge.
+pub fn is_port(link: &Link, links: &[Link]) -> bool {
+    let digits =
+        link.name.strip_prefix("bx6").filter(|digits| digits.len() == 8).or(link.name.strip_prefix("bx"));
+    let is_address =
+        digits.is_some_and(|digits| digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let is_bridge = |master: &Link| master.index == link.master && master.kind == "bridge";
+    link.kind == "veth" && is_address && links.iter().any(is_bridge)
 }
 
 fn ports_of<'a>(facts: &'a Facts, bridge: &'a Link) -> impl Iterator<Item = &'a Link> {
-    facts.links.iter().filter(|link| link.master == bridge.index && is_port(link))
+    facts.links.iter().filter(|link| link.master == bridge.index && is_port(link, &facts.links))
 }
 
 /// The bridges vethup made or wired something to.
@@ -38,7 +44,7 @@ pub fn bridges(facts: &Facts) -> Vec<Bridge> {
             .filter(|(index, address)| *index == bridge.index && !address.is_link_local())
             .map(|(_, address)| *address)
             .collect(),
-        nat: facts.tables.iter().any(|table| table.bridge == bridge.name),
+        nat: facts.tables.as_ref().map(|tables| tables.iter().any(|table| table.bridge == bridge.name)),
         ports: ports_of(facts, bridge)
             .map(|port| (port.name.clone(), Address::of_link_name(&port.name)))
             .collect(),
@@ -54,7 +60,7 @@ pub fn text(bridges: &[Bridge], json: bool) -> String {
     }
     let lines = bridges.iter().map(|bridge| {
         let addresses: String = bridge.addresses.iter().map(|address| format!(" {address}")).collect();
-        let nat = if bridge.nat { " nat" } else { "" };
+        let nat = if bridge.nat == Some(true) { " nat" } else { "" };
         let ports = bridge.ports.iter().map(|(link, address)| {
             format!("  {link} {}\n", address.map_or("-".into(), |address| address.to_string()))
         });
@@ -78,7 +84,7 @@ fn object(bridge: &Bridge) -> String {
         "{{\"bridge\": {}, \"addresses\": [{}], \"nat\": {}, \"ports\": [{}]}}",
         json_string(&bridge.name),
         addresses.join(", "),
-        bridge.nat,
+        bridge.nat.map_or("null".into(), |nat| nat.to_string()),
         ports.join(", ")
     )
 }
@@ -92,7 +98,7 @@ mod tests {
         let bridge = Bridge {
             name: "boxbr0".into(),
             addresses: vec!["10.98.0.1/16".parse().unwrap()],
-            nat: true,
+            nat: Some(true),
             ports: vec![
                 ("bx0a620002".into(), Address::of_link_name("bx0a620002")),
                 ("bx600000002".into(), None),

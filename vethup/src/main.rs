@@ -7,6 +7,7 @@ mod cli;
 mod facts;
 mod hint;
 mod list;
+mod network;
 mod nft;
 mod plan;
 mod rtnl;

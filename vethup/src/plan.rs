@@ -5,6 +5,7 @@ use crate::call::{Call, Pair, Side};
 use crate::cli::{Cli, Wish};
 use crate::facts::Facts;
 use crate::list::{self, is_port};
+use crate::network::{gateways, refuse_address};
 use crate::nft::Table;
 use crate::rtnl::{ALIAS, Link};
 use chain::{Failure, Kind, Made, Plan, Step, quoted};
@@ -53,32 +54,6 @@ pub fn plan(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
     Ok(Plan { steps, fork: None, program: facts.program, made })
 }
 
-/// The bridge's own addresses, as they are to be.
-fn gateways(cli: &Cli, facts: &Facts) -> Result<Vec<Address>, Failure> {
-    if let Some(link) = facts.bridge.as_ref().filter(|link| link.kind != "bridge") {
-        let kind = if link.kind.is_empty() { "an interface of hardware, or lo" } else { &link.kind };
-        return Err(Failure::new(format!("{}: not a bridge: {kind}", quoted(cli.bridge_name()))).hint(
-            "--bridge names a bridge, or one that is not there yet; --uplink makes an interface a port of it",
-        ));
-    }
-    let mut gateways: Vec<Address> =
-        facts.addresses.iter().copied().filter(|address| !address.is_link_local()).collect();
-    gateways.extend(cli.gateway.iter().filter(|gateway| !facts.addresses.contains(gateway)));
-    if gateways.iter().any(|gateway| gateway.ip.is_ipv4()) {
-        return Ok(gateways);
-    }
-    match &facts.bridge {
-        Some(bridge) if bridge.alias != ALIAS && cli.gateway.is_empty() => {
-            Err(Failure::new(format!("{}: this bridge has no address", quoted(cli.bridge_name())))
-                .hint("--gateway ADDR/LEN gives it one, which is the way out for those behind it"))
-        }
-        _ if !cli.gateway.is_empty() => Ok(gateways),
-        _ => Ok(gateways.into_iter().chain(DEFAULT_GATEWAY.parse()).collect()),
-    }
-}
-
-const DEFAULT_GATEWAY: &str = "10.98.0.1/16";
-
 fn bridge_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step<Call>>, Failure> {
     let name = cli.bridge_name().to_owned();
     let mut steps = Vec::new();
@@ -99,30 +74,45 @@ fn bridge_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<St
                 .why("an address makes this machine a part of that network")
                 .hint("--gateway ADDR/LEN names a network nobody here uses, as in --gateway 10.99.0.1/16"));
         }
-        steps.push(Step::new(
-            "an address makes this machine a part of that network",
-            Call::AddAddress {
-                link: name.clone(),
-                address: Some(*gateway),
-                side: Side::Outside,
-                in_shell: None,
-            },
-        ));
-    }
-    if let Some(uplink) = &cli.uplink {
-        let Some(link) = &facts.uplink else {
-            return Err(Failure::new(format!("{}: there is no such interface", quoted(uplink)))
-                .hint("ip link lists them"));
+        let add = Call::AddAddress {
+            link: name.clone(),
+            address: Some(*gateway),
+            side: Side::Outside,
+            in_shell: None,
         };
         steps.push(
-            Step::new(
-                "with a port that leads outside, those behind the bridge are on that network themselves",
-                Call::Enslave { name: link.name.clone(), index: link.index, bridge: name },
-            )
-            .undo(Call::Free { name: link.name.clone(), index: link.index }),
+            Step::new("an address makes this machine a part of that network", add)
+                .undo(Call::RemoveAddress { link: name.clone(), address: *gateway }),
         );
     }
+    if let Some(uplink) = &cli.uplink {
+        steps.extend(uplink_step(uplink, name, facts)?);
+    }
     Ok(steps)
+}
+
+fn uplink_step(uplink: &str, bridge: String, facts: &Facts) -> Result<Option<Step<Call>>, Failure> {
+    let refused = |what: &str| Failure::new(format!("{}: {what}", quoted(uplink)));
+    let Some(link) = &facts.uplink else {
+        return Err(refused("there is no such interface").hint("ip link lists them"));
+    };
+    let own = facts.bridge.as_ref().map_or(0, |bridge| bridge.index);
+    if link.master != 0 {
+        return match link.master == own {
+            true => Ok(None),
+            false => Err(refused("it is a port of another bridge, or part of something else")
+                .hint(format!("ip link set {uplink} nomaster sets it free"))),
+        };
+    }
+    if facts.bridge.as_ref().is_some_and(|bridge| bridge.alias != ALIAS) {
+        return Err(refused("the bridge is somebody else's, and --down would leave it there")
+            .hint(format!("ip link set {uplink} master {bridge} does it for good")));
+    }
+    let step = Step::new(
+        "with a port that leads outside, those behind the bridge are on that network themselves",
+        Call::Enslave { name: link.name.clone(), index: link.index, bridge },
+    );
+    Ok(Some(step.undo(Call::Free { name: link.name.clone(), index: link.index })))
 }
 
 fn nat_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step<Call>>, Failure> {
@@ -132,8 +122,9 @@ fn nat_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step<
             .hint("give the bridge an address of version 4: --gateway 10.98.0.1/16"));
     };
     let mut steps = Vec::new();
-    let recorded = facts.tables.first().map(|table| &table.forwarding);
-    if !facts.tables.iter().any(|table| table.bridge == bridge) {
+    let tables = facts.tables.as_deref().unwrap_or_default();
+    let recorded = tables.first().map(|table| &table.forwarding);
+    if !tables.iter().any(|table| table.bridge == bridge) {
         let forwarding = recorded.unwrap_or(&facts.forwarding).clone();
         steps.push(
             Step::new(
@@ -208,27 +199,6 @@ fn wire_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step
     Ok(steps)
 }
 
-fn refuse_address(wish: Wish, gateways: &[Address]) -> Result<(), Failure> {
-    let Wish::Address(address) = wish else { return Ok(()) };
-    let beside: Vec<&Address> =
-        gateways.iter().filter(|gateway| gateway.is_of_the_kind_of(address)).collect();
-    if beside.iter().any(|gateway| gateway.ip == address.ip) {
-        return Err(Failure::new(format!("--address {address}: that is the bridge's own"))
-            .hint("--address auto finds a free one beside it"));
-    }
-    if address.ip.is_ipv4() && address.network().ip == address.ip && address.length < 31 {
-        return Err(Failure::new(format!("--address {address}: that is the network, not a host in it"))
-            .hint("--address auto finds a free one"));
-    }
-    match beside.first() {
-        Some(gateway) if !gateway.overlaps(address) => {
-            Err(Failure::new(format!("--address {address}: the bridge is in {}", gateway.network()))
-                .hint("give an address of that network, or another --bridge with a --gateway in this one"))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// A network of its own is its own affair.
 fn openness_steps((first, last): (u32, u32)) -> Vec<Step<Call>> {
     let sysctl = |why, name, value| Step::new(why, Call::WriteSysctl { name, value }).optional();
@@ -255,7 +225,7 @@ fn down(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
     let remove =
         |why, link: &Link| Step::new(why, Call::RemoveLink { name: link.name.clone(), unless_in_use: false });
     let mut steps: Vec<Step<Call>> = Vec::new();
-    let ports = facts.links.iter().filter(|link| is_port(link));
+    let ports = facts.links.iter().filter(|link| is_port(link, &facts.links));
     steps.extend(
         ports
             .filter(|port| is_meant(master_of(port).unwrap_or_default()))
@@ -266,8 +236,8 @@ fn down(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
         .iter()
         .filter(|link| link.kind == "bridge" && link.alias == ALIAS && is_meant(&link.name));
     steps.extend(bridges.map(|bridge| remove("the alias says that vethup made it", bridge)));
-    let (gone, left): (Vec<&Table>, Vec<&Table>) =
-        facts.tables.iter().partition(|table| is_meant(&table.bridge));
+    let tables = facts.tables.as_deref().unwrap_or_default();
+    let (gone, left): (Vec<&Table>, Vec<&Table>) = tables.iter().partition(|table| is_meant(&table.bridge));
     steps.extend(gone.iter().map(|table| {
         Step::new(
             "its rules go with the network they were for",

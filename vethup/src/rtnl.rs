@@ -128,14 +128,23 @@ fn family(ip: IpAddr) -> u8 {
     if ip.is_ipv4() { libc::AF_INET as u8 } else { libc::AF_INET6 as u8 }
 }
 
-/// Gives a link an address, which is used at once: nobody else can have it.
-pub fn add_address(index: i32, address: Address) -> Message {
-    // struct ifaddrmsg: family, length, flags, scope, index.
+/// `struct ifaddrmsg`: family, length, flags, scope, index; then the address.
+fn address_message(kind: u16, flags: i32, index: i32, address: Address) -> Message {
     let mut header = [family(address.ip), address.length, 0, 0, 0, 0, 0, 0];
     header[4..].copy_from_slice(&index.to_ne_bytes());
-    let message = Message::new(libc::RTM_NEWADDR, MAKE).fixed(&header);
-    let message = message.with(IFA_LOCAL, &address.bytes()).with(IFA_ADDRESS, &address.bytes());
+    let message = Message::new(kind, flags).fixed(&header);
+    message.with(IFA_LOCAL, &address.bytes()).with(IFA_ADDRESS, &address.bytes())
+}
+
+/// Gives a link an address, which is used at once: nobody else can have it.
+pub fn add_address(index: i32, address: Address) -> Message {
+    let message = address_message(libc::RTM_NEWADDR, MAKE, index, address);
     if address.ip.is_ipv4() { message } else { message.with(IFA_FLAGS, &IFA_F_NODAD.to_ne_bytes()) }
+}
+
+/// Takes it away again.
+pub fn remove_address(index: i32, address: Address) -> Message {
+    address_message(libc::RTM_DELADDR, libc::NLM_F_ACK, index, address)
 }
 
 /// The default route.

@@ -34,6 +34,7 @@ pub fn of(call: &Call) -> Shell {
             }
             None => Shell::Nothing,
         },
+        Call::RemoveAddress { link, address } => line(&format!("ip address delete {address} dev {link}")),
         Call::AddNat { bridge, network, forwarding } => {
             let (table, network) = (name_of(bridge), network.network());
             let rules = format!(

@@ -1,8 +1,10 @@
 //! The vethup binary as it is typed: help, refusals, the dry run as text. It looks at the network and changes nothing, and
-//! needs no root for that.
+//! needs no root for that. What would act if it were not refused is typed with --dry-run.
 
 use std::ffi::OsStr;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
 fn vethup(words: &[&str]) -> Output {
@@ -28,66 +30,166 @@ fn refused(words: &[&str], status: i32, wanted: &str) {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(status), 0), "{words:?}");
 }
 
+/// Runs `words` with --dry-run and expects a refusal with this text: the script is one that fails.
+fn unwritten(words: &[&str], wanted: &str) {
+    let output = vethup(&[&["--dry-run"], words].concat());
+    assert_eq!(text(&output.stderr), wanted, "{words:?}");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(125), "exit 125\n".into()), "{words:?}");
+}
+
+/// Runs `words` and expects them refused by the parser with this text.
+fn mistyped(words: &[&str], what: &str) {
+    refused(words, 125, &format!("vethup: {what}\nvethup: hint: vethup --help lists what it takes\n"));
+}
+
 #[test]
 fn the_short_help_is_one_screen_and_names_at_most_24_options() {
     let output = vethup(&["-h"]);
-    let options = text(&output.stdout).lines().filter(|line| line.trim_start().starts_with('-')).count();
+    let help = text(&output.stdout);
+    let options = help.lines().filter(|line| line.trim_start().starts_with('-')).count();
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
     assert!((12..=24).contains(&options), "{options} options");
+    assert!(help.lines().count() <= 48, "{} lines", help.lines().count());
+}
+
+#[test]
+fn the_long_help_explains_what_the_short_one_names() {
+    let (short, long) = (text(&vethup(&["-h"]).stdout), text(&vethup(&["--help"]).stdout));
+    let options = |help: &str| {
+        let words = help.split_whitespace().filter(|word| word.starts_with("--"));
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(options(&short).contains(&"--gateway".to_string()), "{short}");
+    for option in options(&short) {
+        assert!(options(&long).contains(&option), "{option}");
+    }
+    assert!(long.contains("the PID of a process in it") && long.contains("Examples:\n"), "{long}");
+}
+
+#[test]
+fn the_version_is_the_package_s() {
+    assert_eq!(text(&vethup(&["--version"]).stdout), concat!("vethup ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn what_is_typed_wrong_is_refused_in_two_lines() {
+    let shape = "give an address and the length of its network, as in 10.98.0.2/16";
+    let cases: [(&[&str], &str); 14] = [
+        (&["--dry-run", "--down", "--nat"], "the argument '--down' cannot be used with '--nat'"),
+        (&["--dry-run", "--list", "--down"], "the argument '--list' cannot be used with '--down'"),
+        (
+            &["--dry-run", "--netns", "x", "--", "true"],
+            "the argument '--netns <NAME|PATH|PID>' cannot be used with '[PROGRAM]...'",
+        ),
+        (&["--dry-run", "--json"], "the following required arguments were not provided: --list"),
+        (&["--dry-run", "true"], "unexpected argument 'true' found"),
+        (&["--dry-run", "--nta", "--", "true"], "unexpected argument '--nta' found"),
+        (&["--dry-run", "-x", "--", "true"], "unexpected argument '-x' found"),
+        (&["--netns"], "a value is required for '--netns <NAME|PATH|PID>' but none was supplied"),
+        (
+            &["--explain", "--dry-run", "--", "true"],
+            "the argument '--explain' cannot be used with '--dry-run'",
+        ),
+        (
+            &["--dry-run", "--mtu", "67", "--", "true"],
+            "invalid value '67' for '--mtu <BYTES>': 67 is not in 68..=65535",
+        ),
+        (
+            &["--dry-run", "--mac", "03:00:00:00:00:01", "--", "true"],
+            "invalid value '03:00:00:00:00:01' for '--mac <MAC>': not the address of one interface, as in 02:62:6f:78:00:01",
+        ),
+        (
+            &["--dry-run", "--address", "10.98.0.7", "--", "true"],
+            &format!("invalid value '10.98.0.7' for '--address <auto|ADDR/LEN>': {shape}"),
+        ),
+        (
+            &["--dry-run", "--gateway", "auto", "--", "true"],
+            &format!("invalid value 'auto' for '--gateway <ADDR/LEN>': {shape}"),
+        ),
+        (
+            &["--dry-run", "--gateway", "10.98.0.1/33", "--", "true"],
+            "invalid value '10.98.0.1/33' for '--gateway <ADDR/LEN>': such an address has 32 bits",
+        ),
+    ];
+    for (words, what) in cases {
+        mistyped(words, what);
+    }
 }
 
 #[test]
 fn nothing_to_do_and_two_things_at_once_are_refused() {
-    refused(
-        &[],
-        125,
-        "vethup: nothing to wire\nvethup: hint: vethup -- PROG makes a namespace for PROG; vethup --netns NAME wires one that is there\n",
-    );
-    refused(
-        &["--netns", ""],
-        125,
-        "vethup: --netns has an empty value\nvethup: hint: is the variable after it unset?\n",
-    );
-    refused(
+    let nothing = "vethup: nothing to wire\nvethup: hint: vethup -- PROG makes a namespace for PROG; vethup --netns NAME wires one that is there\n";
+    for words in [&[][..], &["--"]] {
+        refused(words, 125, nothing);
+    }
+    unwritten(&["--nat"], nothing);
+    for words in [&["--netns", ""][..], &["--netns="]] {
+        refused(
+            words,
+            125,
+            "vethup: --netns has an empty value\nvethup: hint: is the variable after it unset?\n",
+        );
+    }
+    unwritten(
         &["--address", "auto", "--address", "auto", "--", "true"],
-        125,
         "vethup: --address auto more than once\nvethup: hint: one address is found for it; name the others\n",
     );
-    refused(
-        &["--gateway", "10.1.0.1/16", "--gateway", "10.2.0.1/16", "--", "true"],
-        125,
-        "vethup: --gateway 10.1.0.1/16 and --gateway 10.2.0.1/16\nvethup: hint: one of version 4 and one of version 6 at most\n",
-    );
-    for words in [
-        &["--down", "--nat"][..],
-        &["--list", "--down"],
-        &["--netns", "x", "--", "true"],
-        &["--json"],
-        &["true"],
-        &["--nta", "--", "true"],
-    ] {
-        assert_eq!(vethup(words).status.code(), Some(125), "{words:?}");
+    for (one, other) in [("10.1.0.1/16", "10.2.0.1/16"), ("fd00::1/64", "fd01::1/64")] {
+        unwritten(
+            &["--gateway", one, "--gateway", other, "--", "true"],
+            &format!(
+                "vethup: --gateway {one} and --gateway {other}\nvethup: hint: one of version 4 and one of version 6 at most\n"
+            ),
+        );
     }
 }
 
 #[test]
 fn names_that_no_interface_can_have_are_refused() {
+    let odd = "the name of an interface holds no / : % and no blank";
     for (name, why) in [
-        ("../x", "the name of an interface holds no / : % and no blank"),
+        ("../x", odd),
+        ("eth%d", odd),
+        ("a:b", odd),
+        ("a b", odd),
         ("0123456789abcdef", "an interface has at most 15 bytes of name"),
-        ("eth%d", "the name of an interface holds no / : % and no blank"),
+        ("ääääääää", "an interface has at most 15 bytes of name"),
+        ("..", "no name of an interface"),
         ("", "no name of an interface"),
     ] {
-        for option in ["--bridge", "--ifname", "--uplink"] {
-            let output = vethup(&[&format!("{option}={name}"), "--", "true"]);
-            assert_eq!(output.status.code(), Some(125), "{option} {name}");
-            let said = text(&output.stderr);
-            assert!(
-                said.contains(why) || (name.is_empty() && said.contains("a value is required")),
-                "{said}"
+        for (option, value) in [("--bridge", "NAME"), ("--ifname", "NAME"), ("--uplink", "DEV")] {
+            mistyped(
+                &["--dry-run", &format!("{option}={name}"), "--", "true"],
+                &format!("invalid value '{name}' for '{option} <{value}>': {why}"),
             );
         }
     }
+    // With one byte less it is a name.
+    let output = vethup(&[
+        "--dry-run",
+        "--ifname",
+        "0123456789abcde",
+        "--gateway",
+        "198.18.1.1/24",
+        "-b",
+        &own("n"),
+        "--",
+        "true",
+    ]);
+    assert!(text(&output.stdout).contains("\nip link set 0123456789abcde up\n"), "{output:?}");
+}
+
+#[test]
+fn links_that_cannot_be_meant_are_named() {
+    unwritten(
+        &["--bridge", "lo", "--", "true"],
+        "vethup: \"lo\": not a bridge: an interface of hardware, or lo\nvethup: hint: --bridge names a bridge, or one that is not there yet; --uplink makes an interface a port of it\n",
+    );
+    let absent = own("a");
+    unwritten(
+        &["--bridge", &own("b"), "--gateway", "198.18.2.1/24", "--uplink", &absent, "--", "true"],
+        &format!("vethup: \"{absent}\": there is no such interface\nvethup: hint: ip link lists them\n"),
+    );
 }
 
 #[test]
@@ -125,14 +227,42 @@ fn a_namespace_that_is_not_there_is_named_as_it_was_meant() {
 
 #[test]
 fn a_program_that_is_not_there_is_127_and_one_that_cannot_run_126() {
-    assert_eq!(vethup(&["--", "/nonexistent"]).status.code(), Some(127));
-    assert_eq!(vethup(&["--", "/etc/passwd"]).status.code(), Some(126));
+    let why = "vethup: while: become the program: same process, same number, another life\n";
+    let absent = "No such file or directory (ENOENT)";
+    let path = "/usr/bin:/bin:/usr/sbin:/sbin";
+    for (program, status, errno, hint) in [
+        ("/nonexistent", 127, absent, "there is no such file"),
+        ("nosuch", 127, absent, &*format!("not in any directory of PATH={path}")),
+        ("/etc", 126, "Permission denied (EACCES)", "\"/etc\" is a directory"),
+        ("/etc/passwd", 126, "Permission denied (EACCES)", "it may not be executed: chmod +x /etc/passwd"),
+    ] {
+        refused(
+            &["--bridge", &own("p"), "--", program],
+            status,
+            &format!("vethup: execve(\"{program}\"): {errno}\n{why}vethup: hint: {hint}\n"),
+        );
+    }
+    assert!(!is_there(&own("p")));
+}
+
+/// The name of a link that nobody has.
+fn own(letter: &str) -> String {
+    format!("bx{letter}{}", std::process::id())
+}
+
+fn is_there(link: &str) -> bool {
+    std::path::Path::new("/proc/sys/net/ipv4/conf").join(link).exists()
+}
+
+/// The lines of a script without their reasons.
+fn commands(script: &str) -> String {
+    script.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
 }
 
 #[test]
 fn the_dry_run_is_a_script_and_does_nothing() {
-    let bridge = format!("bxt{}", std::process::id());
-    let words = [
+    let bridge = own("t");
+    let output = vethup(&[
         "--dry-run",
         "--bridge",
         &bridge,
@@ -141,44 +271,164 @@ fn the_dry_run_is_a_script_and_does_nothing() {
         "--nat",
         "--mac",
         "02:00:00:00:00:07",
+        "--mtu",
+        "1400",
+        "--ifname",
+        "wan",
         "--",
         "echo",
         "a b",
-    ];
-    let output = vethup(&words);
-    let script = text(&output.stdout);
+    ]);
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
-    for line in [
-        "exec 4</proc/self/ns/net".to_string(),
-        format!("ip link add {bridge} address 02:62:c6:12:00:01 type bridge forward_delay 0"),
-        format!("ip address add 198.18.0.1/24 dev {bridge}"),
-        "exec unshare --net sh -e /dev/fd/3 3<<'END_vethup'".into(),
-        "nsenter --net=/proc/self/fd/4 ip link add bxc6120002 type veth peer name eth0 address 02:00:00:00:00:07 netns $$".into(),
-        "ip address add 198.18.0.2/24 dev eth0".into(),
-        "ip route add default via 198.18.0.1 dev eth0 proto static".into(),
-        "exec echo 'a b' 3<&-".into(),
-    ] {
-        assert!(script.lines().any(|known| known == line), "{line} in {script}");
-    }
-    assert!(script.contains("ip saddr 198.18.0.0/24 ip daddr != 198.18.0.0/24 masquerade"));
-    assert!(!text(&vethup(&["--list"]).stdout).contains(&bridge));
+    let script = text(&output.stdout);
+    // The table puts down what forwarding is, or what an earlier table says it was; it is switched on where it is off.
+    let forwarding = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
+    let switch = if forwarding == "0\n" { "echo 1 > /proc/sys/net/ipv4/ip_forward\n" } else { "" };
+    let recorded = if script.contains("ip_forward=1") { '1' } else { '0' };
+    assert!(recorded == '0' || forwarding == "1\n", "{script}");
+    let groups = script.lines().find(|line| line.ends_with("/ping_group_range")).unwrap();
+    assert_eq!(
+        commands(&script),
+        format!(
+            "\
+exec 4</proc/self/ns/net
+ip link add {bridge} address 02:62:c6:12:00:01 type bridge forward_delay 0
+ip link set {bridge} alias boxutils up
+ip address add 198.18.0.1/24 dev {bridge}
+nft 'table ip boxutils_{bridge} {{ comment \"ip_forward={recorded}\"; chain postrouting {{ type nat hook postrouting priority 100; ip saddr 198.18.0.0/24 ip daddr != 198.18.0.0/24 masquerade; }}; }}'
+{switch}exec unshare --net sh -e /dev/fd/3 3<<'END_vethup'
+nsenter --net=/proc/self/fd/4 ip link add bxc6120002 mtu 1400 type veth peer name wan mtu 1400 address 02:00:00:00:00:07 netns $$
+nsenter --net=/proc/self/fd/4 ip link set bxc6120002 master {bridge} up
+exec 4<&-
+ip link set wan up
+ip link set lo up
+ip address add 198.18.0.2/24 dev wan
+ip route add default via 198.18.0.1 dev wan proto static
+{groups}
+echo '0' > /proc/sys/net/ipv4/ip_unprivileged_port_start
+exec echo 'a b' 3<&-
+END_vethup
+"
+        )
+    );
+    let why = "# a switch without a box: what is plugged into it is one network; it waits for nobody before it forwards\nip link add";
+    assert!(script.contains(why), "{script}");
+    assert!(!is_there(&bridge) && is_there("lo"));
+}
+
+#[test]
+fn the_dry_run_wires_a_namespace_that_is_there_and_leaves_its_settings() {
+    let bridge = own("v");
+    let output = vethup(&[
+        "--dry-run",
+        "--bridge",
+        &bridge,
+        "--gateway",
+        "2001:db8::1/64",
+        "--address",
+        "2001:db8::1:2/64",
+        "--netns",
+        "/proc/self/ns/net",
+    ]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!(
+        commands(&text(&output.stdout)),
+        format!(
+            "\
+exec 4</proc/self/ns/net
+ip link add {bridge} address 02:62:00:00:00:01 type bridge forward_delay 0
+ip link set {bridge} alias boxutils up
+ip address add 2001:db8::1/64 dev {bridge} nodad
+exec nsenter --net=/proc/self/ns/net sh -e /dev/fd/3 3<<'END_vethup'
+nsenter --net=/proc/self/fd/4 ip link add bx600010002 type veth peer name eth0 netns $$
+nsenter --net=/proc/self/fd/4 ip link set bx600010002 master {bridge} up
+exec 4<&-
+ip link set eth0 up
+ip link set lo up
+ip address add 2001:db8::1:2/64 dev eth0 nodad
+ip -6 route add default via 2001:db8::1 dev eth0 proto static
+END_vethup
+"
+        )
+    );
+}
+
+#[test]
+fn the_dry_run_goes_on_with_the_program_s_own_options() {
+    let output = vethup(&[
+        "--dry-run",
+        "--bridge",
+        &own("o"),
+        "--gateway",
+        "198.18.3.1/24",
+        "--",
+        "echo",
+        "--down",
+        "--",
+        "--nat",
+    ]);
+    assert!(text(&output.stdout).contains("\nexec echo --down -- --nat 3<&-\n"), "{output:?}");
+}
+
+#[test]
+fn where_there_is_nothing_down_is_fine_and_silent() {
+    let output = vethup(&["--dry-run", "--down", "--bridge", &own("d")]);
+    assert_eq!(
+        (output.status.code(), output.stdout.len(), output.stderr.len()),
+        (Some(0), 0, 0),
+        "{output:?}"
+    );
 }
 
 #[test]
 fn an_argument_of_the_program_may_hold_any_bytes() {
+    let word = OsStr::from_bytes(b"\xff\x80 'a'\n");
     let mut command = Command::new(env!("CARGO_BIN_EXE_vethup"));
-    let bridge = format!("bxu{}", std::process::id());
     command
-        .args(["--dry-run", "--bridge", &bridge, "--gateway", "198.19.0.1/24", "--", "echo"])
-        .arg(OsStr::from_bytes(b"\xff"));
+        .args(["--dry-run", "--bridge", &own("u"), "--gateway", "198.19.0.1/24", "--", "printf", "%s"])
+        .arg(word);
     let output = run(&mut command);
-    assert_eq!(output.status.code(), Some(0));
-    assert!(output.stdout.windows(3).any(|three| three == b"'\xff'"));
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    // The last line of the script but one, which is all of it that touches no network, gives the program the same bytes.
+    let start = output.stdout.windows(5).rposition(|five| five == b"exec ").expect("the program's line");
+    let end = output.stdout.windows(5).rposition(|five| five == b" 3<&-").expect("its end");
+    let again = run(Command::new("sh").arg("-ec").arg(OsStr::from_bytes(&output.stdout[start..end])));
+    assert_eq!(again.stdout, word.as_bytes());
+    let absent = run(Command::new(env!("CARGO_BIN_EXE_vethup")).arg("--").arg(OsStr::from_bytes(b"\xff")));
+    assert_eq!(absent.status.code(), Some(127));
+    assert!(text(&absent.stderr).starts_with("vethup: execve(\"\\xff\"): No such file"), "{absent:?}");
 }
 
 #[test]
-fn the_listing_is_data_on_stdout() {
-    let output = vethup(&["--list", "--json"]);
-    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
-    assert!(text(&output.stdout).starts_with('[') && text(&output.stdout).ends_with("]\n"));
+fn a_name_or_an_option_that_is_no_text_is_refused() {
+    for option in ["--bridge", "--ifname", "--gateway"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vethup"));
+        command.args(["--dry-run", option]).arg(OsStr::from_bytes(b"\xff")).args(["--", "true"]);
+        let output = run(&mut command);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0), "{option}: {output:?}");
+        assert!(output.stderr.starts_with(b"vethup: "), "{option}: {output:?}");
+    }
+}
+
+#[test]
+fn the_listing_is_data_on_stdout_and_nobody_may_read_it() {
+    const NOBODY: u32 = 65534;
+    // Through the descriptor, because the build may lie where nobody cannot reach it by name.
+    let binary = std::fs::File::open(env!("CARGO_BIN_EXE_vethup")).unwrap();
+    let mut command = Command::new(format!("/proc/self/fd/{}", binary.as_raw_fd()));
+    if nix::unistd::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = run(command.args(["--list", "--json"]));
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    // Every bridge that the lines name is an object, and nothing else is.
+    let lines = vethup(&["--list"]);
+    assert_eq!((lines.status.code(), lines.stderr.len()), (Some(0), 0));
+    let bridges = text(&lines.stdout).lines().filter(|line| !line.starts_with(' ')).count();
+    let json = text(&output.stdout);
+    assert!(json.starts_with('[') && json.ends_with("]\n"), "{json}");
+    assert_eq!(json.matches("{\"bridge\": ").count(), bridges, "{json}");
+    for key in ["\"addresses\": [", "\"nat\": ", "\"ports\": ["] {
+        assert_eq!(json.matches(key).count(), bridges, "{json}");
+    }
 }

@@ -210,6 +210,30 @@ fake() {
 	[ -z "$(everything_in stage)" ]
 }
 
+@test "install: every script comes with its parts, which are no commands; what is for a clone only stays there" {
+	make_repository
+	mkdir -p repo/scripts/verb.d/deep repo/scripts/report/results
+	printf '#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/verb.d/part"\n' >repo/scripts/verb
+	printf '#!/bin/sh\ncat "$(dirname "$0")/deep/words"\n' >repo/scripts/verb.d/part
+	echo 'from the part' >repo/scripts/verb.d/deep/words
+	echo layout >repo/scripts/report/report.typ
+	echo numbers >repo/scripts/report/results/runs.csv
+	chmod 755 repo/scripts/verb repo/scripts/verb.d/part
+	repo/scripts/install --prefix box 2>/dev/null
+	[ "$(box/bin/verb)" = 'from the part' ]
+	[ -x box/bin/container ] && [ -x box/bin/rootfs ] && [ -e box/lib/boxutils/lib.sh ]
+	[ "$(cat box/lib/boxutils/report/report.typ)" = layout ]
+	[ "$(stat -c %a box/lib/boxutils/verb.d/part box/lib/boxutils/verb.d/deep/words | xargs)" = '755 644' ]
+	[ ! -e box/bin/part ] && [ ! -e box/bin/lib.sh ] && [ ! -e box/lib/boxutils/report/results ]
+	[ ! -e box/bin/install ] && [ ! -e box/bin/try ] && [ ! -e box/lib/boxutils/md2man.awk ]
+	# What a later version does not have goes with the earlier one.
+	rm -r repo/scripts/verb.d repo/scripts/verb
+	repo/scripts/install --prefix box 2>/dev/null
+	[ ! -e box/lib/boxutils/verb.d ] && [ ! -L box/bin/verb ]
+	repo/scripts/install --prefix box --uninstall
+	[ ! -e box ] || [ -z "$(everything_in box)" ]
+}
+
 @test "install: uninstall leaves what others put there" {
 	make_repository
 	mkdir -p stage/usr/local/bin

@@ -1,8 +1,9 @@
 //! A read-only look at the machine: the hierarchies, what stands at GROUP in each, what the files hold.
 
 use crate::cli::{Action, Cli};
-use crate::group::{Group, Mark};
+use crate::group::Group;
 use crate::knobs::{self, Write};
+use crate::mark::Mark;
 use crate::tree::{Hierarchy, Tree, Version};
 use chain::{Failure, Program};
 use std::collections::BTreeMap;

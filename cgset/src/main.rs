@@ -7,6 +7,7 @@ mod facts;
 mod group;
 mod hint;
 mod knobs;
+mod mark;
 mod plan;
 mod shell;
 mod stat;

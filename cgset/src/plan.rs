@@ -1,12 +1,18 @@
 //! The story: how a group comes to be in each hierarchy, who goes into it, and what is left of it afterwards.
 
+mod making;
+mod removing;
+
 use crate::call::Call;
 use crate::cli::{Action, Cli};
-use crate::facts::{Facts, on_the_way};
-use crate::group::{Group, Mark, door, listed};
+use crate::facts::Facts;
+use crate::group::door;
+use crate::mark::Mark;
 use crate::tree::{Hierarchy, Version};
 use chain::{Failure, Fork, Made, Plan, Step, quoted};
-use std::path::{Path, PathBuf};
+use making::group_steps;
+use removing::{remove, remove_call, remove_leftover, take_over};
+use std::path::PathBuf;
 
 /// Decides everything; does nothing.
 ///
@@ -100,149 +106,9 @@ fn set(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
     Ok(Plan { steps, fork: Some(fork), program: Some(program), made: Made::default() })
 }
 
-/// What a cgset that was killed has left of this group is removed, limits and all; anybody else's is left alone.
-fn take_over(facts: &Facts) -> Result<Option<Step<Call>>, Failure> {
-    if facts.present().any(|group| group.mark.is_none()) {
-        let name = quoted(&facts.group);
-        return Err(Failure::new(format!("{name}: this group is there already, and not of cgset's making"))
-            .hint("--transient would remove it at the end: choose another name, or leave out --transient"));
-    }
-    refuse_in_use(facts, "choose another name, or ")?;
-    Ok((facts.present().next().is_some()).then(|| {
-        Step::new(
-            "left behind, empty, by a cgset that was killed: begin without its limits",
-            remove_call(facts, &facts.everywhere),
-        )
-    }))
-}
-
-/// A group with processes or groups in it is not removed; `instead` stands before the cure.
-fn refuse_in_use(facts: &Facts, instead: &str) -> Result<(), Failure> {
-    let name = quoted(&facts.group);
-    if let Some(busy) = facts.present().find(|group| !group.members.is_empty()) {
-        return Err(Failure::new(format!("{name}: these processes are in it: {}", listed(&busy.members)))
-            .hint(format!("{instead}end them: cgset --kill GROUP")));
-    }
-    match facts.present().find(|group| !group.children.is_empty()) {
-        Some(parent) => {
-            Err(Failure::new(format!("{name}: there are groups in it: {}", parent.children.join(", ")))
-                .hint(format!("{instead}remove those first: cgset --remove GROUP")))
-        }
-        None => Ok(()),
-    }
-}
-
 /// Where every member is counted.
 fn home(facts: &Facts) -> PathBuf {
     facts.carriers.first().map(|one| one.mount.join(&facts.group)).unwrap_or_default()
-}
-
-fn why_group(hierarchy: &Hierarchy) -> &'static str {
-    let has = |name: &str| hierarchy.controllers.iter().any(|controller| controller == name);
-    match hierarchy.version {
-        Version::Two => "a directory is a group of processes; here one carries every controller",
-        Version::One if has("memory") => {
-            "a directory is a group of processes: here its memory is accounted for"
-        }
-        Version::One if has("cpu") => "a directory is a group of processes: here its CPU time is shared out",
-        Version::One if has("cpuset") => "a directory is a group of processes: here it is kept to some CPUs",
-        Version::One if has("pids") => "a directory is a group of processes: here they are counted",
-        Version::One if has("freezer") => {
-            "a directory is a group of processes: here all of them can be stopped at once"
-        }
-        Version::One => "a directory is a group of processes, and each hierarchy has one of its own",
-    }
-}
-
-/// The group in one hierarchy, with what is missing above it.
-fn group_steps(hierarchy: &Hierarchy, facts: &Facts, mark: Mark, cli: &Cli) -> Vec<Step<Call>> {
-    let way = on_the_way(hierarchy, &facts.group);
-    let mut steps = Vec::new();
-    for (at, directory) in way.iter().enumerate() {
-        let is_group = at + 1 == way.len();
-        if at > 0 && (is_group || facts.at(directory).is_none()) {
-            let (mark, why) = match is_group {
-                true => (mark, why_group(hierarchy)),
-                false => (Mark::Parent, "groups stand in groups: make the one around it, which goes with it"),
-            };
-            steps.push(
-                Step::new(
-                    why,
-                    Call::MakeGroup { directory: directory.clone(), mark, by_root: facts.is_root },
-                )
-                .undo(Call::RemoveGroup {
-                    directories: vec![(hierarchy.mount.clone(), directory.clone())],
-                    home: directory.clone(),
-                    leave_if_busy: false,
-                }),
-            );
-            steps.extend(cpuset_steps(hierarchy, directory, facts));
-        }
-        if !is_group && hierarchy.version == Version::Two {
-            steps.extend(leaf_steps(directory, hierarchy, facts, cli));
-            steps.extend(enable(directory, hierarchy, facts));
-        }
-    }
-    steps
-}
-
-/// Version 1 makes a group without CPUs or memory, which takes nobody in.
-fn cpuset_steps(hierarchy: &Hierarchy, directory: &Path, facts: &Facts) -> Vec<Step<Call>> {
-    let is_cpuset =
-        hierarchy.version == Version::One && hierarchy.controllers.iter().any(|name| name == "cpuset");
-    let Some((cpus, mems)) = facts.cpuset.as_ref().filter(|_| is_cpuset && facts.at(directory).is_none())
-    else {
-        return Vec::new();
-    };
-    let write = |file: &str, value: &String| {
-        Step::new(
-            "a new group of this hierarchy has no CPU and no memory node: to begin with, those around it",
-            Call::WriteKnob { path: directory.join(file), value: value.clone(), if_there: false },
-        )
-    };
-    vec![write("cpuset.cpus", cpus), write("cpuset.mems", mems)]
-}
-
-/// The controllers this needs that `directory` does not hand on yet.
-fn enable(directory: &Path, hierarchy: &Hierarchy, facts: &Facts) -> Option<Step<Call>> {
-    let on: &[String] = facts.enabled.get(directory).map_or(&[], Vec::as_slice);
-    let written = facts.writes.iter().map(|write| write.controller.as_str());
-    let mut names: Vec<String> = written
-        .chain(["pids"])
-        .filter(|name| hierarchy.controllers.iter().any(|known| known == name))
-        .filter(|name| !on.iter().any(|known| known == name))
-        .map(str::to_owned)
-        .collect();
-    names.sort();
-    names.dedup();
-    (!names.is_empty()).then(|| {
-        Step::new(
-            "a group has the files of those controllers only that the group around it hands on",
-            Call::EnableControllers { directory: directory.into(), names },
-        )
-    })
-}
-
-/// With --leaf, whoever is in a group that is to hand controllers on moves to one beside. The root may hold processes.
-fn leaf_steps(directory: &Path, hierarchy: &Hierarchy, facts: &Facts, cli: &Cli) -> Vec<Step<Call>> {
-    let is_crowded = facts.at(directory).is_some_and(|group| !group.members.is_empty());
-    let Some(name) = cli.leaf.as_ref().filter(|_| is_crowded) else { return Vec::new() };
-    let leaf = directory.join(name);
-    let make = Call::MakeGroup { directory: leaf.clone(), mark: Mark::Group, by_root: facts.is_root };
-    let undo = Call::RemoveGroup {
-        directories: vec![(hierarchy.mount.clone(), leaf.clone())],
-        home: leaf.clone(),
-        leave_if_busy: false,
-    };
-    vec![
-        Step::new(
-            "a group that hands controllers on may hold no process: those in it get a group beside",
-            make,
-        )
-        .undo(undo),
-        Step::new("move them there", Call::MoveMembers { from: directory.into(), to: leaf.clone() })
-            .undo(Call::MoveMembers { from: leaf, to: directory.into() }),
-    ]
 }
 
 /// Memory and swap together may never be less than memory: where the limits grow, the one that bounds the other is first.
@@ -329,40 +195,6 @@ fn frozen(facts: &Facts, frozen: bool) -> Result<Step<Call>, Failure> {
         why,
         Call::SetFrozen { directory: one.mount.join(&facts.group), version: one.version, frozen },
     ))
-}
-
-fn remove_call(facts: &Facts, hierarchies: &[Hierarchy]) -> Call {
-    let place = |one: &Hierarchy| one.mount.join(&facts.group);
-    let directories = hierarchies.iter().map(|one| (one.mount.clone(), place(one))).collect();
-    // Where every member is counted is locked by who waits; of a group that is only half there, any.
-    let home = hierarchies.iter().find(|one| place(one) == home(facts)).or(hierarchies.first());
-    Call::RemoveGroup { directories, home: home.map(place).unwrap_or_default(), leave_if_busy: false }
-}
-
-fn remove(facts: &Facts) -> Result<Vec<Step<Call>>, Failure> {
-    let name = quoted(&facts.group);
-    if facts.present().any(|group| group.mark.is_none()) {
-        return Err(Failure::new(format!("{name}: this group is not of cgset's making"))
-            .hint("only what carries the mark of cgset is removed; rmdir removes any"));
-    }
-    refuse_in_use(facts, "")?;
-    Ok(match facts.present().next() {
-        Some(_) => {
-            vec![Step::new("cgset made it, and nothing is in it", remove_call(facts, &facts.everywhere))]
-        }
-        None => Vec::new(),
-    })
-}
-
-fn remove_leftover(group: &Group, facts: &Facts) -> Step<Call> {
-    let mounts = facts.carriers.iter().map(|one| &one.mount);
-    let mount =
-        mounts.filter(|mount| group.directory.starts_with(mount)).max_by_key(|mount| mount.as_os_str().len());
-    let directories = vec![(mount.cloned().unwrap_or_default(), group.directory.clone())];
-    Step::new(
-        "transient, empty, and nobody waits for it: a cgset that was killed has left it",
-        Call::RemoveGroup { directories, home: group.directory.clone(), leave_if_busy: true },
-    )
 }
 
 #[cfg(test)]

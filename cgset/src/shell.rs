@@ -1,7 +1,8 @@
 //! The calls as classic commands: mkdir, echo and rmdir are all that control groups need.
 
 use crate::call::Call;
-use crate::group::{MARK_OF_ROOT, MARK_OF_USERS, freezer_file};
+use crate::group::freezer_file;
+use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS};
 use crate::stat::oom_file;
 use crate::tree::Version;
 use chain::{Shell, join, quote};

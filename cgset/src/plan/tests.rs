@@ -1,6 +1,7 @@
 //! What cgset does for what was typed, as text, on machines that are literals.
 
 use super::*;
+use crate::group::Group;
 use crate::knobs::writes;
 use crate::tree::Tree;
 use clap::Parser;

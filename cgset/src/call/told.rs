@@ -1,0 +1,83 @@
+//! Each call as strace prints it.
+
+use super::Call;
+use crate::group;
+use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS};
+use crate::stat;
+use chain::quoted;
+use std::fmt::{self, Display};
+
+impl Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Call::EnableControllers { directory, names } => {
+                let text: Vec<String> = names.iter().map(|name| format!("+{name}")).collect();
+                write!(
+                    f,
+                    "write({}, \"{}\")",
+                    quoted(directory.join("cgroup.subtree_control")),
+                    text.join(" ")
+                )
+            }
+            Call::MakeGroup { directory, mark, by_root } => {
+                let name = if *by_root { MARK_OF_ROOT } else { MARK_OF_USERS };
+                write!(
+                    f,
+                    "mkdir({0}, 0755)\nsetxattr({0}, {1:?}, \"{2}\")",
+                    quoted(directory),
+                    name,
+                    mark.text()
+                )
+            }
+            Call::LockGroup { directory } => write!(f, "flock({}, LOCK_EX|LOCK_NB)", quoted(directory)),
+            Call::WriteKnob { path, value, .. } => write!(f, "write({}, {})", quoted(path), quoted(value)),
+            Call::MoveMembers { from, to } => {
+                write!(
+                    f,
+                    "write({}, {{each of {}}})",
+                    quoted(to.join("cgroup.procs")),
+                    quoted(from.join("cgroup.procs"))
+                )
+            }
+            Call::Join { doors } => {
+                let lines: Vec<String> =
+                    doors.iter().map(|door| format!("write({}, \"0\")", quoted(door))).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Call::ReportOom { directory, version, .. } => {
+                write!(f, "read({})", quoted(directory.join(stat::oom_file(*version))))
+            }
+            Call::EndMembers { home, .. } => {
+                write!(f, "kill({{each of {}}}, SIGKILL)", quoted(home.join("cgroup.procs")))
+            }
+            Call::RemoveGroup { directories, .. } => {
+                let lines: Vec<String> =
+                    directories.iter().map(|(_, one)| format!("rmdir({})", quoted(one))).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Call::SetFrozen { directory, version, frozen } => {
+                let (file, freeze, thaw) = group::freezer_file(*version);
+                write!(
+                    f,
+                    "write({}, \"{}\")",
+                    quoted(directory.join(file)),
+                    if *frozen { freeze } else { thaw }
+                )
+            }
+            Call::PrintMembers { directories } => {
+                let lines: Vec<String> = directories
+                    .iter()
+                    .map(|one| format!("read({})", quoted(one.join("cgroup.procs"))))
+                    .collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Call::PrintStat { groups, .. } => {
+                let lines: Vec<String> = groups
+                    .iter()
+                    .map(|(_, one)| format!("read({{the counters in {}}})", quoted(one)))
+                    .collect();
+                f.write_str(&lines.join("\n"))
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Removing groups: only those of cgset's making, and only where nobody is in them.
+
+use super::home;
+use crate::call::Call;
+use crate::facts::Facts;
+use crate::group::{Group, listed};
+use crate::tree::Hierarchy;
+use chain::{Failure, Step, quoted};
+
+/// What a cgset that was killed has left of this group is removed, limits and all; anybody else's is left alone.
+pub fn take_over(facts: &Facts) -> Result<Option<Step<Call>>, Failure> {
+    if facts.present().any(|group| group.mark.is_none()) {
+        let name = quoted(&facts.group);
+        return Err(Failure::new(format!("{name}: this group is there already, and not of cgset's making"))
+            .hint("--transient would remove it at the end: choose another name, or leave out --transient"));
+    }
+    refuse_in_use(facts, "choose another name, or ")?;
+    Ok((facts.present().next().is_some()).then(|| {
+        Step::new(
+            "left behind, empty, by a cgset that was killed: begin without its limits",
+            remove_call(facts, &facts.everywhere),
+        )
+    }))
+}
+
+/// A group with processes or groups in it is not removed; `instead` stands before the cure.
+fn refuse_in_use(facts: &Facts, instead: &str) -> Result<(), Failure> {
+    let name = quoted(&facts.group);
+    if let Some(busy) = facts.present().find(|group| !group.members.is_empty()) {
+        return Err(Failure::new(format!("{name}: these processes are in it: {}", listed(&busy.members)))
+            .hint(format!("{instead}end them: cgset --kill GROUP")));
+    }
+    match facts.present().find(|group| !group.children.is_empty()) {
+        Some(parent) => {
+            Err(Failure::new(format!("{name}: there are groups in it: {}", parent.children.join(", ")))
+                .hint(format!("{instead}remove those first: cgset --remove GROUP")))
+        }
+        None => Ok(()),
+    }
+}
+
+pub fn remove_call(facts: &Facts, hierarchies: &[Hierarchy]) -> Call {
+    let place = |one: &Hierarchy| one.mount.join(&facts.group);
+    let directories = hierarchies.iter().map(|one| (one.mount.clone(), place(one))).collect();
+    // Where every member is counted is locked by who waits; of a group that is only half there, any.
+    let home = hierarchies.iter().find(|one| place(one) == home(facts)).or(hierarchies.first());
+    Call::RemoveGroup { directories, home: home.map(place).unwrap_or_default(), leave_if_busy: false }
+}
+
+pub fn remove(facts: &Facts) -> Result<Vec<Step<Call>>, Failure> {
+    let name = quoted(&facts.group);
+    if facts.present().any(|group| group.mark.is_none()) {
+        return Err(Failure::new(format!("{name}: this group is not of cgset's making"))
+            .hint("only what carries the mark of cgset is removed; rmdir removes any"));
+    }
+    refuse_in_use(facts, "")?;
+    Ok(match facts.present().next() {
+        Some(_) => {
+            vec![Step::new("cgset made it, and nothing is in it", remove_call(facts, &facts.everywhere))]
+        }
+        None => Vec::new(),
+    })
+}
+
+pub fn remove_leftover(group: &Group, facts: &Facts) -> Step<Call> {
+    let mounts = facts.carriers.iter().map(|one| &one.mount);
+    let mount =
+        mounts.filter(|mount| group.directory.starts_with(mount)).max_by_key(|mount| mount.as_os_str().len());
+    let directories = vec![(mount.cloned().unwrap_or_default(), group.directory.clone())];
+    Step::new(
+        "transient, empty, and nobody waits for it: a cgset that was killed has left it",
+        Call::RemoveGroup { directories, home: group.directory.clone(), leave_if_busy: true },
+    )
+}

@@ -32,8 +32,8 @@ impl Tree {
     /// The hierarchies in a text of proc_pid_mountinfo(5). `controllers_at` reads the `cgroup.controllers` of version 2.
     pub fn parse(mountinfo: &str, controllers_at: impl Fn(&Path) -> String) -> Tree {
         let mut hierarchies: Vec<Hierarchy> = Vec::new();
-        for line in mountinfo.lines() {
-            let Some(hierarchy) = Tree::line(line, &controllers_at) else { continue };
+        for mount in chain::mounts_in(mountinfo.as_bytes()) {
+            let Some(hierarchy) = Tree::of_mount(mount, &controllers_at) else { continue };
             // One that is mounted twice is the same twice.
             let is_known = |known: &Hierarchy| {
                 (known.version, &known.controllers) == (hierarchy.version, &hierarchy.controllers)
@@ -45,23 +45,22 @@ impl Tree {
         Tree { hierarchies }
     }
 
-    fn line(line: &str, controllers_at: &impl Fn(&Path) -> String) -> Option<Hierarchy> {
-        let (before, after) = line.split_once(" - ")?;
-        let mut after = after.split(' ');
-        let (kind, options) = (after.next()?, after.nth(1)?);
-        let mount = PathBuf::from(unescaped(before.split(' ').nth(4)?));
-        match kind {
+    fn of_mount(mounted: chain::Mount, controllers_at: &impl Fn(&Path) -> String) -> Option<Hierarchy> {
+        let mount = mounted.point;
+        match mounted.kind.as_str() {
             "cgroup2" => {
                 let controllers = controllers_at(&mount).split_whitespace().map(str::to_owned).collect();
                 Some(Hierarchy { version: Version::Two, mount, controllers })
             }
             "cgroup" => {
-                let is_controller = |word: &&str| {
-                    !matches!(*word, "rw" | "ro" | "clone_children" | "xattr" | "noprefix" | "all" | "none")
-                        && !word.contains('=')
+                let is_controller = |word: &String| {
+                    !matches!(
+                        word.as_str(),
+                        "rw" | "ro" | "clone_children" | "xattr" | "noprefix" | "all" | "none"
+                    ) && !word.contains('=')
                 };
                 let controllers: Vec<String> =
-                    options.split(',').filter(is_controller).map(str::to_owned).collect();
+                    mounted.super_options.into_iter().filter(is_controller).collect();
                 (!controllers.is_empty()).then_some(Hierarchy { version: Version::One, mount, controllers })
             }
             _ => None,
@@ -100,13 +99,6 @@ impl Tree {
     pub fn freezer(&self) -> Option<&Hierarchy> {
         self.carrier("freezer").or_else(|| self.hierarchies.iter().find(|one| one.version == Version::Two))
     }
-}
-
-/// Undoes the octal escapes of mountinfo.
-fn unescaped(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .into_iter()
-        .fold(text.to_owned(), |text, (escape, letter)| text.replace(escape, letter))
 }
 
 #[cfg(test)]

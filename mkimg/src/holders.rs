@@ -1,10 +1,11 @@
 //! Who uses a block device: mounts in any mount namespace, swap, processes that have it open. It only looks.
 
-use chain::{devices_on, quoted};
+use chain::{Mount, devices_on, mountinfo, mountinfo_of, quoted};
 use nix::sys::stat::{major, minor};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The users of `device`, in words; says so where none is found.
 pub fn of(device: &Path) -> String {
@@ -25,10 +26,9 @@ pub fn any(device: &Path) -> bool {
 }
 
 /// Where it is mounted, as this process sees it.
-pub fn mount_points(device: &Path) -> Vec<String> {
+pub fn mount_points(device: &Path) -> Vec<PathBuf> {
     let Some(number) = number_of(device) else { return Vec::new() };
-    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounted(&text, &number).map(str::to_owned).collect()
+    mounted(mountinfo(), &number).collect()
 }
 
 /// Who has the lock of flock(2) on `image`: a loop device, or the processes that /proc/locks names.
@@ -60,17 +60,15 @@ fn number_of(device: &Path) -> Option<String> {
     Some(format!("{}:{}", major(number), minor(number)))
 }
 
-/// The mount points of device `number` in a mountinfo: proc_pid_mountinfo(5), fields 3 and 5.
-fn mounted<'a>(mountinfo: &'a str, number: &'a str) -> impl Iterator<Item = &'a str> {
-    mountinfo.lines().filter_map(move |line| {
-        let mut fields = line.split(' ').skip(2);
-        (fields.next()? == number).then(|| fields.nth(1)).flatten()
-    })
+/// The mount points of device `number` in a mount table.
+fn mounted(table: Vec<Mount>, number: &str) -> impl Iterator<Item = PathBuf> {
+    table.into_iter().filter(move |mount| mount.device == number).map(|mount| mount.point)
 }
 
 /// One line for each mount point, with a process that sees it where we do not.
 fn mounts(device: &Path) -> BTreeSet<String> {
-    let own: BTreeSet<String> = mount_points(device).iter().map(|at| format!("mounted on {at}")).collect();
+    let own: BTreeSet<String> =
+        mount_points(device).iter().map(|at| format!("mounted on {}", shown(at))).collect();
     let Some(number) = number_of(device).filter(|_| own.is_empty()) else { return own };
     let mut seen = BTreeSet::new();
     let mut found = BTreeSet::new();
@@ -79,10 +77,9 @@ fn mounts(device: &Path) -> BTreeSet<String> {
         if !namespace.is_ok_and(|namespace| seen.insert(namespace)) {
             continue;
         }
-        let text = std::fs::read_to_string(format!("/proc/{process}/mountinfo")).unwrap_or_default();
         found.extend(
-            mounted(&text, &number)
-                .map(|at| format!("mounted on {at} of process {process} ({})", name_of(process))),
+            mounted(mountinfo_of(&process.to_string()), &number)
+                .map(|at| format!("mounted on {} of process {process} ({})", shown(&at), name_of(process))),
         );
     }
     found
@@ -114,7 +111,12 @@ fn numbers_in(directory: &str) -> impl Iterator<Item = u32> + use<> {
 
 fn name_of(process: u32) -> String {
     let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-    let quoted = quoted(name.trim_end());
+    shown(name.trim_end())
+}
+
+/// A name as one can print it, whatever it holds.
+fn shown(name: impl AsRef<OsStr>) -> String {
+    let quoted = quoted(name);
     quoted.trim_matches('"').to_owned()
 }
 
@@ -124,10 +126,11 @@ mod tests {
 
     #[test]
     fn mount_points_are_found_by_the_number_of_the_device() {
-        let text = "22 1 7:0 / / rw - ext4 /dev/loop0 rw\n23 22 7:10 / /b rw - ext4 /dev/loop10 rw\n\
-                    24 22 7:1 /sub /a\\040b rw shared:1 - ext4 /dev/loop1 rw\n";
-        assert_eq!(mounted(text, "7:1").collect::<Vec<_>>(), ["/a\\040b"]);
-        assert_eq!(mounted(text, "7:2").count(), 0);
+        let text = b"22 1 7:0 / / rw - ext4 /dev/loop0 rw\n23 22 7:10 / /b rw - ext4 /dev/loop10 rw\n\
+                     24 22 7:1 /sub /a\\040b rw shared:1 - ext4 /dev/loop1 rw\n";
+        let table = || chain::mounts_in(text);
+        assert_eq!(mounted(table(), "7:1").collect::<Vec<_>>(), [Path::new("/a b")]);
+        assert_eq!(mounted(table(), "7:2").count(), 0);
     }
     #[test]
     fn a_lock_is_found_by_its_inode() {

@@ -163,10 +163,8 @@ fn refuse_unmovable_root() -> Result<(), Failure> {
             "start it outside the chroot, or make the directory a mount point before chroot: mount --bind DIR DIR",
         ));
     }
-    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    if lies_in_memory("/")
-        && mounts().lines().any(|line| line.contains(" / / ") && line.contains(" - rootfs "))
-    {
+    let is_rootfs = |mount: &chain::Mount| mount.point == Path::new("/") && mount.kind == "rootfs";
+    if lies_in_memory("/") && chain::mountinfo().iter().any(is_rootfs) {
         return Err(Failure::new("/ is the initramfs, which the kernel never moves")
             .why(why)
             .hint("switch to a real root first: switch_root, or mount one and chroot into it"));

@@ -1,0 +1,169 @@
+#!/usr/bin/env bats
+# scripts/report: made-up results (tests/report.d/results) in, a PDF and its plots out.
+
+# shellcheck disable=SC2016 # what stands in single quotes is for the fakes to expand
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+	build=$BATS_TEST_DIRNAME/../scripts/report/build
+	results=$BATS_TEST_TMPDIR/results
+	"$BATS_TEST_DIRNAME/report.d/results" "$results"
+	cd "$BATS_TEST_TMPDIR" || return
+	mkdir tmp
+	export TMPDIR=$PWD/tmp
+}
+
+# Prints the text of the report on one line.
+words_of() {
+	pdftotext -layout "$1" - | tr -s ' \n\f' ' '
+}
+
+# Puts a program of that name first in PATH.
+fake() {
+	mkdir -p fakes
+	printf '#!/bin/sh\n%s\n' "$2" >"fakes/$1"
+	chmod 755 "fakes/$1"
+	case $PATH in "$PWD/fakes:"*) ;; *) PATH=$PWD/fakes:$PATH ;; esac
+}
+
+@test "a report: every section, every attribute with its numbers, and nothing but the PDF is left" {
+	run --separate-stderr "$build" --dir "$results" --output report.pdf
+	[ "$status" = 0 ]
+	[ -z "$output$stderr" ]
+	[ -z "$(ls -A tmp)" ]
+	[ "$(ls -I 'separate-stderr-*')" = "$(printf 'report.pdf\nresults\ntmp')" ]
+	text=$(words_of report.pdf)
+	for part in Goal 'step by step' Method 'The five attributes' 'The ladder' Start-up Insights 'Threats to validity' 'How to do it again'; do
+		[[ $text == *"$part"* ]] || { echo "no section $part"; false; }
+	done
+	for name in 'CPU total time' 'thread execution' 'memory read' 'memory write' 'file read, sequential' 'file read, random' \
+		'file write, sequential' 'file write, random'; do
+		[[ $text == *"$name"* ]] || { echo "no attribute $name"; false; }
+	done
+	# The medians of the CPU test, and of writes at random, as they are in the results.
+	for place in host container; do
+		for test in cpu fileio-rndwr; do
+			median=$(awk -F, -v place=$place -v test=$test '$1 == place && $2 == test { print $4 }' "$results/summary.csv")
+			[[ $text == *" ${median:0:5}"* ]] || { echo "no median $median"; false; }
+		done
+	done
+	[[ $text == *'a made-up machine'* ]]
+	[[ $text == *'scripts/bench --quick'* ]]
+}
+
+@test "the insights say no more than the intervals bear, and which rung it is" {
+	"$build" --dir "$results" --output report.pdf
+	text=$(words_of report.pdf)
+	[[ $text == *'CPU total time. In our container the same work cannot be told from the host'* ]]
+	[[ $text == *'file write, random. In our container the same work takes 5'?'.'?' % longer than the host'* ]]
+	[[ $text == *'adds most is “+ loop image, direct I/O”'* ]]
+	[[ $text == *'Our container is the faster of the two.'* ]]
+	[[ $text != *'LXC is the faster of the two.'* ]]
+}
+
+@test "where LXC is the faster the report says so" {
+	"$BATS_TEST_DIRNAME/report.d/results" "$results" -10
+	"$build" --dir "$results" --output report.pdf
+	text=$(words_of report.pdf)
+	[[ $text == *'LXC is the faster of the two.'* ]]
+	[[ $text != *'Our container is the faster of the two.'* ]]
+}
+
+@test "a cell that could not be measured is said, with why; where all could that is said too" {
+	"$build" --dir "$results" --output report.pdf
+	[[ $(words_of report.pdf) == *'lxc/fileio-rndwr: lxc-execute: Operation not permitted'* ]]
+	[[ $(words_of report.pdf) == *'In LXC it was not measured.'* ]]
+	: >"$results/missing.tsv"
+	"$build" --dir "$results" --output report.pdf
+	[[ $(words_of report.pdf) == *'every cell of the plan has its measurements'* ]]
+}
+
+@test "the whys of --explain are the report's own steps" {
+	"$build" --dir "$results" --output report.pdf
+	text=$(words_of report.pdf)
+	[[ $text == *'the first one born in a new PID namespace is its PID 1'* ]]
+	[[ $text == *'pivot_root(".", ".") = 0'* ]]
+	sed -i 's/is its PID 1/is its number one/' "$results/explain.txt"
+	"$build" --dir "$results" --output report.pdf
+	[[ $(words_of report.pdf) == *'is its number one'* ]]
+}
+
+@test "--keep-sources: the plots with units on their axes, and the numbers they show" {
+	"$build" --dir "$results" --output report.pdf --keep-sources kept
+	for plot in attributes ladder starts order; do [ -s "kept/$plot.svg" ]; done
+	grep -q 'time for one unit of work' kept/attributes.svg
+	grep -q '% slower than the host' kept/ladder.svg
+	grep -q 'milliseconds' kept/starts.svg
+	[ -s kept/report.typ ] && [ -s kept/layout.typ ]
+	# A rate of 1/1.02 of the host's is a cost of 1.02; seconds are costs as they stand.
+	ratio=$(awk -F, '$1 == "container" && $2 == "memory-read" { print $6 }' "$results/summary.csv")
+	cost=$(awk -F '\t' '$1 == 3 { print $2; exit }' kept/attributes.tsv)
+	awk -v ratio="$ratio" -v cost="$cost" 'BEGIN { exit !(cost > 1 && (ratio * cost - 1) ^ 2 < 1e-8) }'
+	ratio=$(awk -F, '$1 == "container" && $2 == "cpu" { print $6 }' "$results/summary.csv")
+	cost=$(awk -F '\t' '$1 == 1 { print $2; exit }' kept/attributes.tsv)
+	awk -v ratio="$ratio" -v cost="$cost" 'BEGIN { exit !((ratio - cost) ^ 2 < 1e-8) }'
+}
+
+@test "--template: another layout, the same words; a broken one is said and the report before is kept" {
+	cat >mine.typ <<-'END'
+		#let report(title: "", subtitle: "", author: "", date: "", body) = [OUR UNIVERSITY #title #body]
+	END
+	"$build" --dir "$results" --output report.pdf --template mine.typ
+	[[ $(words_of report.pdf) == *'OUR UNIVERSITY'*'Threats to validity'* ]]
+	cp report.pdf before.pdf
+	echo '#let nothing = 1' >mine.typ
+	run --separate-stderr "$build" --dir "$results" --output report.pdf --template mine.typ
+	[ "$status" = 1 ]
+	[[ $stderr == *'hint: '*layout.typ* ]]
+	cmp report.pdf before.pdf
+	[ -z "$(ls -A tmp)" ]
+	run --separate-stderr "$build" --dir "$results" --output report.pdf --template absent.typ
+	[ "$status" = 1 ]
+	[[ $stderr == *'absent.typ: no such file'* ]]
+}
+
+@test "results that are not there, or not whole, are named" {
+	run --separate-stderr "$build" --dir nowhere --output report.pdf
+	[ "$status" = 1 ]
+	[[ $stderr == *'nowhere: no such directory'*'scripts/bench makes it'* ]]
+	rm "$results/starts.csv"
+	run --separate-stderr "$build" --dir "$results" --output report.pdf
+	[ "$status" = 1 ]
+	[[ $stderr == *'holds no starts.csv'*'scripts/bench --dir'* ]]
+	"$BATS_TEST_DIRNAME/report.d/results" "$results"
+	sed -i 2,\$d "$results/summary.csv"
+	run --separate-stderr "$build" --dir "$results" --output report.pdf
+	[ "$status" = 1 ]
+	[[ $stderr == *'holds no measurement'* ]]
+	[ ! -e report.pdf ]
+	run "$build" --dirt "$results"
+	[ "$status" = 2 ]
+	run "$build" --dir
+	[ "$status" = 2 ]
+	run "$build" --dir "$results" --output absent/report.pdf
+	[ "$status" = 1 ]
+}
+
+@test "no Typst and none to be had: said, with the cure, and nothing half is left" {
+	fake python3 '[ "$2" != pip ] || [ "$3" = --version ] || { echo no network >&2; exit 1; }'
+	HOME=$PWD XDG_CACHE_HOME=$PWD/cache run --separate-stderr "$build" --dir "$results" --output report.pdf
+	[ "$status" = 1 ]
+	[[ $stderr == *'pip could not install typst'*'hint: '*PATH* ]]
+	[ -z "$(ls -A cache/boxutils)" ]
+	[ ! -e report.pdf ]
+}
+
+@test "ended in the middle it leaves nothing" {
+	fake gnuplot ": >$PWD/begun; exec sleep 60"
+	"$build" --dir "$results" --output report.pdf 3>&- &
+	for _ in $(seq 300); do [ ! -e begun ] || break; sleep 0.1; done
+	[ -e begun ]
+	kill -TERM $!
+	began=$SECONDS status=0
+	wait $! || status=$?
+	[ "$status" = 143 ]
+	[ $((SECONDS - began)) -lt 30 ]
+	[ -z "$(ls -A tmp)" ]
+	[ ! -e report.pdf ]
+}

@@ -5,6 +5,8 @@ mod doing;
 mod told;
 
 use crate::group::{self, listed};
+use crate::label;
+use crate::listing;
 use crate::mark::Mark;
 use crate::stat;
 use crate::tree::{Hierarchy, Version};
@@ -24,6 +26,8 @@ pub enum Call {
     MakeGroup { directory: PathBuf, mark: Mark, by_root: bool },
     /// flock(2) of the group's directory
     LockGroup { directory: PathBuf },
+    /// setxattr(2) or removexattr(2) of the group's directories
+    SetLabel { key: String, values: Vec<(PathBuf, Option<Vec<u8>>)> },
     /// A file of the group
     WriteKnob { path: PathBuf, value: String, if_there: bool },
     /// `cgroup.procs`, a write for each process
@@ -40,6 +44,8 @@ pub enum Call {
     SetFrozen { directory: PathBuf, version: Version, frozen: bool },
     /// `cgroup.procs`
     PrintMembers { directories: Vec<PathBuf> },
+    /// `cgroup.procs` of every group
+    PrintTree { hierarchies: Vec<Hierarchy>, group: PathBuf, json: bool },
     /// The files that count
     PrintStat { name: String, groups: Vec<(Hierarchy, PathBuf)>, json: bool },
 }
@@ -67,6 +73,11 @@ impl chain::Call for Call {
             Call::MakeGroup { directory, mark, by_root } => return make(directory, *mark, *by_root),
             // Who removes what is left behind looks whether it is locked, and holds it for that moment.
             Call::LockGroup { directory } => state.lock = Some(retry(|| lock(directory))?),
+            Call::SetLabel { key, values } => {
+                for (directory, value) in values {
+                    label::set(directory, key, value.as_deref())?;
+                }
+            }
             Call::WriteKnob { path, value, if_there } => {
                 return match write_file(path, value) {
                     Err(Refusal { errno: Some(Errno::ENOENT), .. }) if *if_there => Ok(Answer::AlreadyThere),
@@ -116,6 +127,9 @@ impl chain::Call for Call {
                 let text: String = all.iter().map(|process| format!("{process}\n")).collect();
                 print_data(text.as_bytes())?;
                 return Ok(Answer::Made(format!("{} processes", all.len())));
+            }
+            Call::PrintTree { hierarchies, group, json } => {
+                print_data(listing::text(hierarchies, group, *json).as_bytes())?;
             }
             Call::PrintStat { name, groups, json } => {
                 print_data(stat::of(name, groups).text(*json).as_bytes())?;

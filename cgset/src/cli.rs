@@ -1,5 +1,6 @@
 //! What can be typed. The doc comments are the help.
 
+use crate::label::Label;
 use chain::{Failure, Narration, quoted};
 use clap::Parser;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 /// interface file in the spelling of version 1 or 2: the other's is translated.
 #[derive(Parser, Debug, Default)]
 #[command(version, args_override_self = true, after_help = EXAMPLES, override_usage =
-    "cgset [OPTION]... GROUP [FILE=VALUE]... [-- PROG [ARG]...]\n       cgset --procs|--stat|--freeze|--thaw|--kill|--remove GROUP\n       cgset --gc")]
+    "cgset [OPTION]... GROUP [FILE=VALUE]... [-- PROG [ARG]...]\n       cgset --procs|--stat|--freeze|--thaw|--kill|--remove GROUP\n       cgset --tree [GROUP]\n       cgset --gc")]
 pub struct Cli {
     /// How much its members may keep in memory and, without --swap, in swap too: 256M, or max
     #[arg(short, long, value_name = "SIZE", help_heading = "Limits")]
@@ -36,11 +37,14 @@ pub struct Cli {
     #[arg(short, long, value_name = "N", help_heading = "Limits")]
     pub pids: Option<String>,
 
+    /// Note something on it, which --stat and --tree show; root alone may
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "The group")]
+    pub label: Vec<OsString>,
     /// Wait for PROG, then end what it left behind in the group and remove that
     #[arg(short, long, help_heading = "The group", requires = "program")]
     pub transient: bool,
     /// Move processes that stand in the way (version 2) into the group NAME beside GROUP
-    #[arg(long, value_name = "NAME", help_heading = "The group")]
+    #[arg(long, value_name = "NAME", help_heading = "The group", hide_short_help = true)]
     pub leaf: Option<OsString>,
     /// Print the processes in it
     #[arg(long, help_heading = "The group", group = "action")]
@@ -48,8 +52,11 @@ pub struct Cli {
     /// Print what it uses and may use
     #[arg(long, help_heading = "The group", group = "action")]
     pub stat: bool,
-    /// With --stat: as JSON, whose keys stay
-    #[arg(long, help_heading = "The group", requires = "stat")]
+    /// Print all groups, or those at and below GROUP, with who is in them
+    #[arg(long, help_heading = "The group", group = "action")]
+    pub tree: bool,
+    /// With --stat, --tree: as JSON, whose keys stay
+    #[arg(long, help_heading = "The group")]
     pub json: bool,
     /// Stop all of it where it is
     #[arg(long, help_heading = "The group", group = "action")]
@@ -64,7 +71,7 @@ pub struct Cli {
     #[arg(long, help_heading = "The group", group = "action")]
     pub remove: bool,
     /// Remove every group a cgset that was killed has left behind
-    #[arg(long, help_heading = "The group", group = "action")]
+    #[arg(long, help_heading = "The group", group = "action", hide_short_help = true)]
     pub gc: bool,
 
     /// A directory in place of the mounted hierarchies
@@ -75,7 +82,7 @@ pub struct Cli {
     pub narration: Narration,
 
     /// The group, and files to write
-    #[arg(value_name = "GROUP", hide = true, required_unless_present = "gc")]
+    #[arg(value_name = "GROUP", hide = true, required_unless_present_any = ["gc", "tree"])]
     pub operands: Vec<OsString>,
     /// The program to become, and its arguments
     #[arg(last = true, hide = true, conflicts_with = "action")]
@@ -89,6 +96,7 @@ pub enum Action {
     Set,
     Procs,
     Stat,
+    Tree,
     Freeze,
     Thaw,
     Kill,
@@ -101,6 +109,7 @@ impl Cli {
         match self {
             Cli { procs: true, .. } => Action::Procs,
             Cli { stat: true, .. } => Action::Stat,
+            Cli { tree: true, .. } => Action::Tree,
             Cli { freeze: true, .. } => Action::Freeze,
             Cli { thaw: true, .. } => Action::Thaw,
             Cli { kill: true, .. } => Action::Kill,
@@ -110,7 +119,7 @@ impl Cli {
         }
     }
 
-    /// GROUP, relative to the root of a hierarchy; empty with --gc.
+    /// GROUP, relative to the root of a hierarchy; empty with --gc, and with --tree of all.
     ///
     /// # Errors
     /// It is no path below that root.
@@ -149,6 +158,14 @@ impl Cli {
         self.operands.iter().skip(1).map(pair).collect()
     }
 
+    /// Each --label.
+    ///
+    /// # Errors
+    /// One of them is none.
+    pub fn labels(&self) -> Result<Vec<Label>, Failure> {
+        self.label.iter().map(|word| Label::parse(word)).collect()
+    }
+
     /// Whether anything is to be written or joined, and not only looked at or removed.
     pub fn knobs_are_given(&self) -> bool {
         let knobs = [
@@ -160,7 +177,7 @@ impl Cli {
             &self.cpuset_mems,
             &self.pids,
         ];
-        knobs.iter().any(|knob| knob.is_some()) || self.operands.len() > 1
+        knobs.iter().any(|knob| knob.is_some()) || !self.label.is_empty() || self.operands.len() > 1
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::cli::{Action, Cli};
 use crate::group::Group;
 use crate::knobs::{self, Write};
+use crate::label::{self, Label};
 use crate::mark::Mark;
 use crate::tree::{Hierarchy, Tree, Version};
 use chain::{Failure, Program};
@@ -26,6 +27,10 @@ pub struct Facts {
     pub enabled: BTreeMap<PathBuf, Vec<String>>,
     /// What the files that are to be written hold now.
     pub values: BTreeMap<PathBuf, String>,
+    /// What is to be noted on the group.
+    pub labels: Vec<Label>,
+    /// What is noted on it now, where it is there and something is to be.
+    pub labelled: BTreeMap<PathBuf, Vec<Label>>,
     /// CPUs and memory nodes of the nearest group above that is there: version 1 begins a new one without any.
     pub cpuset: Option<(String, String)>,
     /// The groups a cgset that was killed has left, for --gc.
@@ -43,27 +48,21 @@ impl Facts {
     pub fn read(cli: &Cli) -> Result<Facts, Failure> {
         let group = cli.group()?;
         let files = cli.files()?;
-        // clap does not ask for --stat where something rules it out.
-        if cli.json && cli.action() != Action::Stat {
-            return Err(Failure::new("--json goes with --stat").hint("cgset --stat --json GROUP"));
+        if cli.json && !matches!(cli.action(), Action::Stat | Action::Tree) {
+            return Err(Failure::new("--json goes with --stat and --tree").hint("cgset --stat --json GROUP"));
         }
         if cli.action() != Action::Set && cli.knobs_are_given() {
-            return Err(Failure::new("a limit or a file beside an option that writes none")
+            return Err(Failure::new("a limit, a label or a file beside an option that writes none")
                 .hint("set limits in a call of their own: cgset GROUP FILE=VALUE"));
         }
         let program = match cli.program.is_empty() {
             true => None,
             false => Some(Program::find(cli.program.clone())?),
         };
-        let tree = match &cli.root {
-            Some(root) => Tree::of_directories(root),
-            None => {
-                let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-                Tree::parse(&mountinfo, |mount| {
-                    std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default()
-                })
-            }
-        };
+        let mut tree = Tree { hierarchies: mounted(cli) };
+        if cli.action() != Action::Tree {
+            tree.hierarchies.retain(|one| !one.is_named());
+        }
         if tree.hierarchies.is_empty() {
             return Err(Failure::new("no control groups are mounted here")
                 .hint("mount -t cgroup2 none /sys/fs/cgroup, or a controller of version 1: mount -t cgroup -o memory none DIR"));
@@ -75,8 +74,10 @@ impl Facts {
         match cli.action() {
             Action::Set => {
                 let writes = knobs::writes(cli, &files, &tree)?;
-                Ok(Facts { carriers: carriers(&tree, &writes), writes, ..facts }.with_groups())
+                let labels = cli.labels()?;
+                Ok(Facts { carriers: carriers(&tree, &writes), writes, labels, ..facts }.with_groups())
             }
+            Action::Tree => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }),
             Action::Gc => Ok(Facts { leftovers: leftovers(&tree), carriers: tree.hierarchies, ..facts }),
             _ => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }.with_groups()),
         }
@@ -101,6 +102,10 @@ impl Facts {
         }
         let elsewhere = self.everywhere.iter().filter(|one| !self.carriers.contains(one));
         self.groups.extend(elsewhere.filter_map(|one| Group::look(one.mount.join(&self.group))));
+        if !self.labels.is_empty() {
+            let present = self.present().map(|group| group.directory.clone());
+            self.labelled = present.map(|directory| (directory.clone(), label::of(&directory))).collect();
+        }
         for one in &self.writes {
             let path = self.path_of(one);
             self.values
@@ -129,6 +134,19 @@ impl Facts {
         let is_it =
             |group: &&Group| self.everywhere.iter().any(|one| group.directory == one.mount.join(&self.group));
         self.groups.iter().filter(is_it)
+    }
+}
+
+/// The hierarchies that are mounted, named ones too.
+fn mounted(cli: &Cli) -> Vec<Hierarchy> {
+    match &cli.root {
+        Some(root) => Tree::of_directories(root).hierarchies,
+        None => {
+            let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+            Tree::with_named(&mountinfo, |mount| {
+                std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default()
+            })
+        }
     }
 }
 

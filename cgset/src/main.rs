@@ -7,6 +7,8 @@ mod facts;
 mod group;
 mod hint;
 mod knobs;
+mod label;
+mod listing;
 mod mark;
 mod plan;
 mod shell;

@@ -1,5 +1,6 @@
 //! The story: how a group comes to be in each hierarchy, who goes into it, and what is left of it afterwards.
 
+mod labelling;
 mod making;
 mod removing;
 
@@ -10,6 +11,7 @@ use crate::group::door;
 use crate::mark::Mark;
 use crate::tree::{Hierarchy, Version};
 use chain::{Failure, Fork, Made, Plan, Step, quoted};
+use labelling::labelling;
 use making::group_steps;
 use removing::{remove, remove_call, remove_leftover, take_over};
 use std::path::PathBuf;
@@ -48,6 +50,14 @@ pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
                 json: cli.json,
             },
         )],
+        Action::Tree => vec![Step::new(
+            "every process stands in one group of each hierarchy",
+            Call::PrintTree {
+                hierarchies: facts.carriers.clone(),
+                group: facts.group.clone(),
+                json: cli.json,
+            },
+        )],
         Action::Freeze => vec![frozen(&facts, true)?],
         Action::Thaw => vec![frozen(&facts, false)?],
         Action::Kill => {
@@ -78,6 +88,7 @@ fn set(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
             Call::LockGroup { directory: home },
         ));
     }
+    steps.extend(labelling(&facts)?);
     for one in ordered(&facts) {
         let path = facts.path_of(one);
         let step = Step::new(

@@ -2,11 +2,13 @@
 
 use crate::call::Call;
 use crate::group::freezer_file;
+use crate::label::attribute;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS};
 use crate::stat::oom_file;
 use crate::tree::Version;
 use chain::{Shell, join, quote};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What a call is in shell.
@@ -25,6 +27,9 @@ pub fn of(call: &Call) -> Shell {
                 "",
             );
             lines([join(["mkdir".as_ref(), "-p".as_ref(), directory.as_os_str()]), marked])
+        }
+        Call::SetLabel { key, values } => {
+            lines(values.iter().map(|(directory, value)| label(directory, key, value.as_deref())))
         }
         Call::WriteKnob { path, value, if_there } => match if_there {
             true => Shell::Line(joined([text(&["! [ -e "], path, " ] || "), echo(value, path)])),
@@ -59,6 +64,11 @@ pub fn of(call: &Call) -> Shell {
             let words = ["cat".into()].into_iter().chain(files);
             Shell::Line(joined([join(words), " | sort -nu".into()]))
         }
+        Call::PrintTree { hierarchies, group, .. } => {
+            let places = hierarchies.iter().map(|one| one.mount.join(group).into_os_string());
+            let words = ["find".into()].into_iter().chain(places);
+            Shell::Line(joined([join(words), " -name cgroup.procs -exec grep -sH . {} + || :".into()]))
+        }
         Call::PrintStat { groups, .. } => lines(groups.iter().map(|(hierarchy, directory)| {
             let pattern = if hierarchy.version == Version::One { "/*.*" } else { "/*" };
             text(&["grep -s . "], directory, pattern)
@@ -75,6 +85,23 @@ fn lines(lines: impl IntoIterator<Item = OsString>) -> Shell {
 
 fn echo(value: &str, path: &Path) -> OsString {
     text(&["echo ", &quote(value.as_ref()).to_string_lossy(), " > "], path, "")
+}
+
+/// setfattr(1) takes text in double quotes as it is, but for a backslash before these two and before octal digits.
+fn label(directory: &Path, key: &str, value: Option<&[u8]>) -> OsString {
+    let there = "! command -v setfattr >/dev/null || setfattr ";
+    let name = attribute(key);
+    let Some(value) = value else { return text(&[there, "-x ", &name, " "], directory, "") };
+    let mut word = vec![b'"'];
+    for byte in value {
+        match byte {
+            b'"' | b'\\' => word.extend([b'\\', *byte]),
+            _ => word.push(*byte),
+        }
+    }
+    word.push(b'"');
+    let value = quote(OsStr::from_bytes(&word));
+    joined([[there, "-n ", &name, " -v "].concat().into(), value, text(&[" "], directory, "")])
 }
 
 /// Words with a path among them.

@@ -1,13 +1,17 @@
 //! What a group uses and may use, under the same names whatever the version. The keys are promised in the manual page.
 
 use crate::group::{is_frozen, members};
+use crate::label::{self, Label, shown};
 use crate::tree::{Hierarchy, Version};
 use chain::{json_string, size};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The key of each line with its value, as JSON has it.
 pub struct Stat {
     group: String,
+    labels: Vec<Label>,
     rows: Vec<(&'static str, Option<String>)>,
 }
 
@@ -62,7 +66,10 @@ pub fn of(name: &str, groups: &[(Hierarchy, PathBuf)]) -> Stat {
     let mut rows: Vec<(&'static str, Option<String>)> =
         rows.into_iter().map(|(key, value)| (key, value.map(|value| value.to_string()))).collect();
     rows.insert(1, ("frozen", frozen.map(|(one, directory)| is_frozen(directory, one.version).to_string())));
-    Stat { group: name.into(), rows }
+    let mut labels: Vec<Label> = groups.iter().flat_map(|(_, directory)| label::of(directory)).collect();
+    labels.sort();
+    labels.dedup_by(|one, other| one.key == other.key);
+    Stat { group: name.into(), labels, rows }
 }
 
 impl Stat {
@@ -73,13 +80,25 @@ impl Stat {
                 .rows
                 .iter()
                 .map(|(key, value)| format!("{key:<22} {}\n", value.as_deref().unwrap_or("-")));
-            return lines.collect();
+            let labels =
+                self.labels.iter().map(|one| format!("label.{:<16} {}\n", one.key, shown(&one.value)));
+            return lines.chain(labels).collect();
         }
         let pairs = self
             .rows
             .iter()
             .map(|(key, value)| format!(", \"{key}\": {}", value.as_deref().unwrap_or("null")));
-        format!("{{\"group\": {}{}}}\n", json_string(&self.group), pairs.collect::<String>())
+        let labels: Vec<String> = self
+            .labels
+            .iter()
+            .map(|one| format!("{}: {}", json_string(&one.key), json_string(OsStr::from_bytes(&one.value))))
+            .collect();
+        format!(
+            "{{\"group\": {}{}, \"labels\": {{{}}}}}\n",
+            json_string(&self.group),
+            pairs.collect::<String>(),
+            labels.join(", ")
+        )
     }
 }
 

@@ -22,15 +22,39 @@ pub struct Hierarchy {
     pub controllers: Vec<String>,
 }
 
-/// Every hierarchy that is mounted.
+impl Hierarchy {
+    /// It carries a name in place of controllers, as systemd's own.
+    pub fn is_named(&self) -> bool {
+        self.version == Version::One && self.controllers.iter().any(|name| name.starts_with("name="))
+    }
+}
+
+/// Words among the options of a hierarchy of version 1 that are no controllers: cgroup1_show_options() of the kernel, and
+/// what a security module adds.
+const NO_CONTROLLERS: [&str; 11] = [
+    "rw",
+    "ro",
+    "noprefix",
+    "xattr",
+    "clone_children",
+    "cpuset_v2_mode",
+    "favordynmods",
+    "nofavordynmods",
+    "all",
+    "none",
+    "seclabel",
+];
+
+/// Every hierarchy with a controller that is mounted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     pub hierarchies: Vec<Hierarchy>,
 }
 
 impl Tree {
-    /// The hierarchies in a text of proc_pid_mountinfo(5). `controllers_at` reads the `cgroup.controllers` of version 2.
-    pub fn parse(mountinfo: &str, controllers_at: impl Fn(&Path) -> String) -> Tree {
+    /// The hierarchies in a text of proc_pid_mountinfo(5), those too that carry a name and no controller: whatever a
+    /// process can be in a group of. `controllers_at` reads the `cgroup.controllers` of version 2.
+    pub fn with_named(mountinfo: &str, controllers_at: impl Fn(&Path) -> String) -> Vec<Hierarchy> {
         let mut hierarchies: Vec<Hierarchy> = Vec::new();
         for mount in chain::mounts_in(mountinfo.as_bytes()) {
             let Some(hierarchy) = Tree::of_mount(mount, &controllers_at) else { continue };
@@ -42,7 +66,7 @@ impl Tree {
                 hierarchies.push(hierarchy);
             }
         }
-        Tree { hierarchies }
+        hierarchies
     }
 
     fn of_mount(mounted: chain::Mount, controllers_at: &impl Fn(&Path) -> String) -> Option<Hierarchy> {
@@ -53,14 +77,12 @@ impl Tree {
                 Some(Hierarchy { version: Version::Two, mount, controllers })
             }
             "cgroup" => {
-                let is_controller = |word: &String| {
-                    !matches!(
-                        word.as_str(),
-                        "rw" | "ro" | "clone_children" | "xattr" | "noprefix" | "all" | "none"
-                    ) && !word.contains('=')
-                };
-                let controllers: Vec<String> =
-                    mounted.super_options.into_iter().filter(is_controller).collect();
+                let (mut controllers, valued): (Vec<String>, Vec<String>) =
+                    mounted.super_options.into_iter().partition(|word| !word.contains('='));
+                controllers.retain(|word| !NO_CONTROLLERS.contains(&word.as_str()));
+                if controllers.is_empty() {
+                    controllers.extend(valued.into_iter().find(|word| word.starts_with("name=")));
+                }
                 (!controllers.is_empty()).then_some(Hierarchy { version: Version::One, mount, controllers })
             }
             _ => None,
@@ -116,7 +138,9 @@ mod tests {
 
     #[test]
     fn each_controller_is_found_where_it_is_mounted() {
-        let tree = Tree::parse(HYBRID, |_| "hugetlb\n".into());
+        let mut tree = Tree { hierarchies: Tree::with_named(HYBRID, |_| "hugetlb\n".into()) };
+        assert_eq!((tree.hierarchies.len(), tree.hierarchies[2].is_named()), (4, true));
+        tree.hierarchies.retain(|one| !one.is_named());
         let at = |controller| tree.carrier(controller).map(|one| (one.version, one.mount.clone()));
         assert_eq!(at("cpuacct"), Some((Version::One, "/sys/fs/cgroup/cpu".into())));
         assert_eq!(at("memory"), Some((Version::One, "/sys/fs/cgroup/mem ory".into())));
@@ -125,5 +149,13 @@ mod tests {
         assert_eq!(at("name=systemd"), None);
         assert_eq!(tree.hierarchies.len(), 3);
         assert_eq!(tree.freezer().unwrap().version, Version::Two);
+    }
+
+    #[test]
+    fn options_of_the_mount_are_no_controllers() {
+        let line = "25 24 0:23 / /cg rw,nosuid - cgroup cgroup rw,seclabel,net_cls,net_prio,noprefix,xattr,clone_children,cpuset_v2_mode,favordynmods,release_agent=/bin/agent,name=net\n";
+        let hierarchies = Tree::with_named(line, |_| String::new());
+        assert_eq!(hierarchies[0].controllers, ["net_cls", "net_prio"]);
+        assert_eq!(hierarchies.len(), 1);
     }
 }

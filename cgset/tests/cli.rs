@@ -103,12 +103,12 @@ fn what_was_typed_wrong_is_named_with_its_cure() {
     refused(
         &["--procs", "web", "memory.max=1"],
         125,
-        "cgset: a limit or a file beside an option that writes none\ncgset: hint: set limits in a call of their own: cgset GROUP FILE=VALUE\n",
+        "cgset: a limit, a label or a file beside an option that writes none\ncgset: hint: set limits in a call of their own: cgset GROUP FILE=VALUE\n",
     );
     refused(
         &["--procs", "--json", "web"],
         125,
-        "cgset: --json goes with --stat\ncgset: hint: cgset --stat --json GROUP\n",
+        "cgset: --json goes with --stat and --tree\ncgset: hint: cgset --stat --json GROUP\n",
     );
     for words in [
         &["--transient", "web"][..],
@@ -235,7 +235,7 @@ fn procs_and_stat_are_data_on_stdout() {
     assert_eq!(text(&tree.run(&["--procs", "web"]).stdout), "7\n12\n");
     assert_eq!(
         text(&tree.run(&["--stat", "--json", "web"]).stdout),
-        "{\"group\": \"web\", \"procs\": 2, \"frozen\": null, \"memory.current_bytes\": null, \"memory.peak_bytes\": null, \"memory.max_bytes\": 4096, \"memory.oom_kills\": 2, \"cpu.usage_usec\": null, \"cpu.throttled_usec\": null, \"cpu.quota_usec\": null, \"cpu.period_usec\": null, \"pids.current\": 2, \"pids.max\": null}\n"
+        "{\"group\": \"web\", \"procs\": 2, \"frozen\": null, \"memory.current_bytes\": null, \"memory.peak_bytes\": null, \"memory.max_bytes\": 4096, \"memory.oom_kills\": 2, \"cpu.usage_usec\": null, \"cpu.throttled_usec\": null, \"cpu.quota_usec\": null, \"cpu.period_usec\": null, \"pids.current\": 2, \"pids.max\": null, \"labels\": {}}\n"
     );
     let output = tree.run(&["--procs", "none"]);
     assert!(
@@ -254,4 +254,35 @@ fn a_group_may_have_any_bytes_in_its_name() {
         .arg(OsStr::from_bytes(b"w\xffb")));
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stdout.windows(3).any(|three| three == b"w\xffb"));
+}
+
+#[test]
+fn the_tree_is_text_for_people_and_a_line_of_json_for_each_group() {
+    let tree = Tree::new(
+        "tree",
+        &[
+            "cpu,memory/cgroup.procs=1\n7\n",
+            "cpu,memory/web/cgroup.procs=7\n12\n12\n0\n",
+            "cpu,memory/web/tasks=7\n12\n",
+            "cpu,memory/web/inner\u{1b}[2J/cgroup.procs=",
+            "pids/cgroup.procs=1\n7\n12\n",
+        ],
+    );
+    let root = tree.0.display();
+    assert_eq!(
+        text(&tree.run(&["--tree"]).stdout),
+        format!(
+            "cpu,memory (version 1, {root}/cpu,memory)\n  /  1\n    web  2\n      inner\\x1b[2J  0\npids (version 1, {root}/pids)\n  /  3\n"
+        )
+    );
+    assert_eq!(
+        text(&tree.run(&["--tree", "--json", "web"]).stdout),
+        "[{\"hierarchy\":\"cpu,memory\",\"group\":\"/web\",\"procs\":[7,12],\"marked\":false,\"labels\":{}},\n{\"hierarchy\":\"cpu,memory\",\"group\":\"/web/inner\\u001b[2J\",\"procs\":[],\"marked\":false,\"labels\":{}}]\n"
+    );
+    assert_eq!(tree.run(&["--tree", "none"]).status.code(), Some(125));
+    refused(
+        &["--label", "No=1", "web"],
+        125,
+        "cgset: --label \"No=1\": no label\ncgset: hint: a key is a small letter, then up to 199 small letters, digits, _ and -\n",
+    );
 }

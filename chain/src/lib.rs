@@ -45,7 +45,7 @@ pub use plan::{Fork, Plan};
 pub use shell::{Shell, join, quote, quote_all};
 pub use step::{Answer, Call, Refusal, Step};
 pub use strace::{array, quoted};
-pub use sys::{Named, get_xattr, inherited, list_xattrs, own, set_default, set_xattr};
+pub use sys::{Named, get_xattr, inherited, list_xattrs, own, remove_xattr, set_default, set_xattr};
 
 use std::io::Write;
 

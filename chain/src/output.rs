@@ -22,7 +22,8 @@ pub fn json_string(text: impl AsRef<OsStr>) -> String {
         match letter {
             '"' => string += "\\\"",
             '\\' => string += "\\\\",
-            letter if letter < ' ' => string += &format!("\\u{:04x}", letter as u32),
+            // Those from U+007F on need no escape, and would drive a terminal like the others.
+            letter if letter.is_control() => string += &format!("\\u{:04x}", letter as u32),
             letter => string.push(letter),
         }
     }
@@ -35,6 +36,6 @@ mod tests {
 
     #[test]
     fn a_json_string_holds_any_text() {
-        assert_eq!(json_string("a \"b\"\\\n"), "\"a \\\"b\\\"\\\\\\u000a\"");
+        assert_eq!(json_string("a \"b\"\\\n\u{9b}"), "\"a \\\"b\\\"\\\\\\u000a\\u009b\"");
     }
 }

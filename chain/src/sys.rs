@@ -195,3 +195,15 @@ pub fn set_xattr(file: Named, name: &CStr, value: &[u8]) -> Result<(), Errno> {
     };
     Errno::result(done).map(drop)
 }
+
+/// fremovexattr(2), lremovexattr(2).
+pub fn remove_xattr(file: Named, name: &CStr) -> Result<(), Errno> {
+    // SAFETY: path and name are live C strings.
+    let done = unsafe {
+        match file {
+            Named::Open(fd) => libc::fremovexattr(fd.as_raw_fd(), name.as_ptr()),
+            Named::Path(path) => libc::lremovexattr(path.as_ptr(), name.as_ptr()),
+        }
+    };
+    Errno::result(done).map(drop)
+}

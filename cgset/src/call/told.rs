@@ -2,6 +2,7 @@
 
 use super::Call;
 use crate::group;
+use crate::label;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS};
 use crate::stat;
 use chain::quoted;
@@ -30,6 +31,11 @@ impl Display for Call {
                 )
             }
             Call::LockGroup { directory } => write!(f, "flock({}, LOCK_EX|LOCK_NB)", quoted(directory)),
+            Call::SetLabel { key, values } => {
+                let lines: Vec<String> =
+                    values.iter().map(|(one, value)| label::call(one, key, value.as_deref())).collect();
+                f.write_str(&lines.join("\n"))
+            }
             Call::WriteKnob { path, value, .. } => write!(f, "write({}, {})", quoted(path), quoted(value)),
             Call::MoveMembers { from, to } => {
                 write!(
@@ -68,6 +74,15 @@ impl Display for Call {
                 let lines: Vec<String> = directories
                     .iter()
                     .map(|one| format!("read({})", quoted(one.join("cgroup.procs"))))
+                    .collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Call::PrintTree { hierarchies, group, .. } => {
+                let lines: Vec<String> = hierarchies
+                    .iter()
+                    .map(|one| {
+                        format!("read({{cgroup.procs of every group in {}}})", quoted(one.mount.join(group)))
+                    })
                     .collect();
                 f.write_str(&lines.join("\n"))
             }

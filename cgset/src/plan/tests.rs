@@ -32,7 +32,8 @@ fn facts(words: &str, tree: &Tree) -> (Cli, Facts) {
     let program = (!cli.program.is_empty()).then(|| chain::Program::later(cli.program.clone()));
     let carriers = crate::facts::carriers(tree, &writes);
     let group = cli.group().unwrap();
-    (cli, Facts { group, writes, carriers, is_root: true, program, ..Facts::default() })
+    let labels = cli.labels().unwrap();
+    (cli, Facts { group, writes, carriers, labels, is_root: true, program, ..Facts::default() })
 }
 
 fn story(words: &str, tree: &Tree) -> Vec<String> {
@@ -279,4 +280,45 @@ fn gc_removes_what_was_found_and_nothing_else() {
         children: Vec::new(),
     });
     assert_eq!(plan(&cli, facts).unwrap().story(), ["rmdir(\"/cg/x\")"]);
+}
+
+#[test]
+fn labels_are_set_wherever_the_group_is_before_its_program_runs() {
+    let calls = story("--transient --label image=/a --label b= web -- true", &one());
+    let set = |key: &str, value: &str| {
+        let line = |name| format!("setxattr(\"/cg/{name}/web\", \"trusted.boxutils.{key}\", \"{value}\")");
+        [line("pids"), line("freezer")].join("\n")
+    };
+    let at = |text: &str| calls.iter().position(|call| call == text);
+    let (image, b) = (at(&set("image", "/a")).unwrap(), at(&set("b", "")).unwrap());
+    assert!(image < b && b < at("clone(SIGCHLD)").unwrap(), "{calls:?}");
+}
+
+#[test]
+fn labels_of_a_group_that_is_there_are_put_back_and_it_has_to_be_cgsets() {
+    let (cli, mut there) = with_group("--label a=2 --label b=2 web", &two(), Some(Mark::Group), &[], &[]);
+    let old = vec![crate::label::Label { key: "a".into(), value: b"1".into() }];
+    there.labelled.insert("/cg/web".into(), old);
+    let plan = format!("{:?}", plan(&cli, there).unwrap().steps);
+    assert!(
+        plan.contains("undo: Some(SetLabel { key: \"a\", values: [(\"/cg/web\", Some([49]))] })"),
+        "{plan}"
+    );
+    assert!(plan.contains("undo: Some(SetLabel { key: \"b\", values: [(\"/cg/web\", None)] })"), "{plan}");
+    assert!(refusal(with_group("--label a=2 web", &two(), None, &[], &[])).starts_with(
+        "\"web\": this group is there already, and not of cgset's making\nhint: labels are for"
+    ));
+    let (cli, facts) = facts("--label a=2 web", &two());
+    assert!(
+        refusal((cli, Facts { is_root: false, ..facts })).starts_with("--label: only root may label a group")
+    );
+}
+
+#[test]
+fn the_tree_is_read_in_every_hierarchy_the_group_is_in() {
+    let (cli, there) = with_group("--tree web", &two(), None, &[], &[]);
+    assert_eq!(plan(&cli, there).unwrap().story(), ["read({cgroup.procs of every group in \"/cg/web\"})"]);
+    let (cli, mut nowhere) = facts("--tree web", &two());
+    nowhere.carriers.clear();
+    assert!(refusal((cli, nowhere)).starts_with("\"web\": there is no such group"));
 }

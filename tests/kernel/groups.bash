@@ -1,0 +1,78 @@
+# What the kernel tests of control groups share: a name of its own for each test, where its groups are, and their end.
+# Groups are no namespace: every group has the number of the test's process in its name, and goes with the test.
+
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # some are for the test files to use, and lib.bash sets some
+
+# The whole of each file's setup.
+setup_group() {
+	setup_world
+	# Numbers of a PID namespace are nobody's name outside: the test's own number and the time are.
+	group=boxutils-test-$$-$(date +%s%N)
+	mounts=$(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo)
+}
+
+# The whole of each file's teardown.
+teardown_group() {
+	local left
+	left=$(directories)
+	[ -z "$left" ] || for_each_group end_group
+	nothing_left || return
+	[ -z "$left" ] || fail "left: $left"
+}
+
+# Prints the directories of this test's groups, deepest first.
+directories() {
+	# shellcheck disable=SC2086 # a list of mount points
+	find $mounts -depth -type d -path "*/$group*" 2>/dev/null
+}
+
+# Calls a function with each of them.
+for_each_group() {
+	local directory
+	for directory in $(directories); do "$1" "$directory"; done
+}
+
+end_group() {
+	local process
+	while read -r process; do kill -9 "$process"; done <"$1/cgroup.procs" 2>/dev/null
+	sleep 0.1
+	rmdir "$1" || :
+}
+
+# Prints the directory of the group in the hierarchy of a controller: place CONTROLLER [GROUP].
+place() {
+	local mount
+	for mount in $mounts; do
+		if grep -q " $mount .* - cgroup .*[, ]$1\(,\|$\)" /proc/self/mountinfo ||
+			{ [ -e "$mount/cgroup.controllers" ] && grep -qw "$1" "$mount/cgroup.controllers"; }; then
+			printf '%s/%s\n' "$mount" "${2-$group}"
+			return
+		fi
+	done
+	return 1
+}
+
+# Whether the hierarchy of a controller is of version 2.
+is_two() {
+	[ -e "$(place "$1" .)/cgroup.controllers" ]
+}
+
+# Prints what a file of the group holds: of_group CONTROLLER V1-FILE V2-FILE [GROUP].
+of_group() {
+	local directory
+	directory=$(place "$1" "${4-$group}")
+	if is_two "$1"; then cat "$directory/$3"; else cat "$directory/$2"; fi
+}
+
+# Asserts exit status 125 and the whole of stderr.
+refuses() {
+	local text=$1
+	shift
+	run -125 --separate-stderr -- cgset "$@"
+	same "$text" "$stderr"
+}
+
+no_groups() {
+	[ -z "$(directories)" ]
+}

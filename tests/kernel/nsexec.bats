@@ -6,6 +6,7 @@
 # shellcheck disable=SC2016,SC2026,SC2030,SC2031,SC2046,SC2086,SC2094,SC2119,SC2154
 
 load lib.bash
+load namespaces.bash
 
 setup_file() {
 	setup_world_file
@@ -20,35 +21,6 @@ teardown() {
 }
 
 KINDS='mount uts ipc net pid user cgroup'
-
-# Prints the namespace of a kind that a process is in, ours by default.
-namespace() {
-	local kind=${1/mount/mnt}
-	readlink "/proc/${2:-self}/ns/$kind"
-}
-
-# Runs a shell command in new namespaces made without our tools, and waits until it is there; `held` is its PID.
-hold() {
-	start unshare "$@" sh -c 'touch held; exec sleeper 1000'
-	until_true exists held
-	held=$started
-	[[ $* != *--fork* ]] || held=$(child "$started")
-	until_true runs_program "$held" sleeper
-}
-
-release() {
-	kill -9 "$held"
-	finish
-}
-
-# Asserts what nsexec says on stderr, and its exit status: fails_with STATUS TEXT COMMAND...
-fails_with() {
-	local wanted=$1 text=$2
-	shift 2
-	run "-$wanted" --separate-stderr -- "$@"
-	same "$text" "$stderr" || return
-	[ -z "$output" ] || fail "on stdout: $output"
-}
 
 # ---- new namespaces
 

@@ -9,6 +9,7 @@ use crate::shell::quote_all;
 use crate::strace::{array, quoted};
 use nix::errno::Errno;
 use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,8 @@ pub struct Program {
     search: OsString,
     absent_hint: Option<String>,
     typed: Option<Vec<OsString>>,
+    /// It is run by this descriptor, whatever its path.
+    descriptor: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,14 @@ impl Program {
     /// A program that is only there once the steps are done: it is looked up then, along `PATH`.
     pub fn later(words: Vec<OsString>) -> Program {
         let search = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-        Program { words, found: None, search, absent_hint: None, typed: None }
+        Program { words, found: None, search, absent_hint: None, typed: None, descriptor: None }
+    }
+
+    /// One of our tools, as the file that is open here.
+    pub(crate) fn of_descriptor(file: OwnedFd, words: Vec<OsString>) -> Program {
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let found = Some(Found { path, ours: true });
+        Program { found, descriptor: Some(file), ..Program::later(words) }
     }
 
     /// Looks along `search` instead of `PATH`; `absent_hint` says where that is when nothing is found.
@@ -151,6 +161,9 @@ impl Program {
 
     /// The call, as strace prints it.
     pub(crate) fn call(&self) -> String {
+        if let Some(file) = &self.descriptor {
+            return format!("execveat({}, \"\", {}, AT_EMPTY_PATH)", file.as_raw_fd(), array(&self.words));
+        }
         let path = self.found.as_ref().map_or(Path::new(self.name()), |found| &found.path);
         format!("execve({}, {})", quoted(path), array(&self.words))
     }
@@ -175,7 +188,12 @@ impl Program {
         else {
             return Failure::new("execve: a word holds a NUL byte").status(CANNOT_RUN);
         };
-        let Err(errno) = nix::unistd::execve(&c_path, &words, &variables);
+        let Err(errno) = match &self.descriptor {
+            Some(file) => {
+                nix::unistd::execveat(file, c"", &words, &variables, nix::fcntl::AtFlags::AT_EMPTY_PATH)
+            }
+            None => nix::unistd::execve(&c_path, &words, &variables),
+        };
         let hint = match errno {
             Errno::E2BIG => Some("arguments and environment together are more than the kernel takes (a quarter of `ulimit -s`, 128 KiB each)".into()),
             _ => binfmt::obstacle(path).map(|cause| cause.hint),
@@ -225,7 +243,7 @@ fn our_own(name: &OsStr) -> Option<PathBuf> {
     if !TOOLS.iter().any(|ours| tool == OsStr::new(ours)) {
         return None;
     }
-    let own = std::fs::read_link("/proc/self/exe").ok()?.parent()?.join(tool);
+    let own = crate::guard::own_path()?.parent()?.join(tool);
     let is_bare = path.as_os_str() == tool;
     ((is_bare && own.is_file()) || path == own).then_some(own)
 }

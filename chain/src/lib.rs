@@ -14,9 +14,11 @@
 //! Code comes here when its second user appears; one subject a file.
 
 mod binfmt;
+mod caps;
 mod child;
 mod exec;
 mod fail;
+mod guard;
 mod limits;
 mod loopdev;
 mod mountinfo;
@@ -32,9 +34,13 @@ mod step;
 mod strace;
 mod sys;
 
+pub use caps::{CapSet, Capabilities, drop_bounding, keep_capabilities};
 pub use child::{Holder, Lifeline};
 pub use exec::{DEFAULT_PATH, Program, TOOLS, c_string};
 pub use fail::{CANNOT_RUN, Failure, NOT_FOUND, TOOL_FAILED, in_words};
+pub use guard::{
+    forbid_tracing, go_on_from_a_copy, is_sealed_copy, name_this_process, own_path, refuse_open_directories,
+};
 pub use limits::why_no_namespace;
 pub use loopdev::{Attached, LoopDevice, LoopFlags, attach, attached, detach, devices_on, why_no_loop};
 pub use mountinfo::{Mount, mountinfo, mountinfo_of, mounts_in};
@@ -45,7 +51,10 @@ pub use plan::{Fork, Plan};
 pub use shell::{Shell, join, quote, quote_all};
 pub use step::{Answer, Call, Refusal, Step};
 pub use strace::{array, quoted};
-pub use sys::{Named, get_xattr, inherited, list_xattrs, own, remove_xattr, set_default, set_xattr};
+pub use sys::{
+    Named, close_from_at_exec, exists, get_xattr, inherited, join_new_session_keyring, list_xattrs, own,
+    pidfd_open, remove_xattr, set_default, set_environment, set_xattr,
+};
 
 use std::io::Write;
 

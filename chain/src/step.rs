@@ -122,6 +122,16 @@ impl<C: Call> Step<C> {
         Step { is_optional: true, ..self }
     }
 
+    /// The call as strace prints it, for tests to compare.
+    pub fn text(&self) -> String {
+        self.call.to_string()
+    }
+
+    /// The classic command that does the same, likewise.
+    pub fn shell(&self) -> Shell {
+        self.call.shell()
+    }
+
     pub(crate) fn failure(&self, refusal: &Refusal) -> Failure {
         let call = refusal.call.clone().unwrap_or_else(|| self.call.to_string().replace('\n', "; "));
         let failure = Failure::new(format!("{call}: {}", refusal.in_words())).why(self.why);

@@ -207,3 +207,93 @@ pub fn remove_xattr(file: Named, name: &CStr) -> Result<(), Errno> {
     };
     Errno::result(done).map(drop)
 }
+
+/// `struct __user_cap_header_struct` and twice `struct __user_cap_data_struct` of linux/capability.h, version 3.
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: i32,
+}
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+/// capset(2) of this process.
+pub(crate) fn capset(effective: u64, permitted: u64, inheritable: u64) -> Result<(), Errno> {
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let halves = |set: u64| (set as u32, (set >> 32) as u32);
+    let sets = [effective, permitted, inheritable].map(halves);
+    let low_then_high = [sets.map(|(low, _)| low), sets.map(|(_, high)| high)];
+    // SAFETY: header and data have the layout of version 3, which takes two data structs of three words each.
+    let done =
+        unsafe { libc::syscall(libc::SYS_capset, std::ptr::from_ref(&header), low_then_high.as_ptr()) };
+    Errno::result(done).map(drop)
+}
+
+/// capget(2) of this process: its permitted set.
+pub(crate) fn permitted() -> Result<u64, Errno> {
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let mut data = [0u32; 6];
+    // SAFETY: header and data have the layout of version 3, which fills two data structs of three words each.
+    let done = unsafe { libc::syscall(libc::SYS_capget, std::ptr::from_ref(&header), data.as_mut_ptr()) };
+    Errno::result(done)?;
+    Ok(u64::from(data[4]) << 32 | u64::from(data[1]))
+}
+
+/// prctl(2) with numbers only.
+pub(crate) fn prctl(option: i32, first: u64, second: u64) -> Result<i32, Errno> {
+    // SAFETY: the callers' options (PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_SET_KEEPCAPS, PR_SET_DUMPABLE) take numbers.
+    Errno::result(unsafe { libc::prctl(option, first, second, 0, 0) })
+}
+
+/// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a new session key ring without a name.
+pub fn join_new_session_keyring() -> Result<i64, Errno> {
+    const KEYCTL_JOIN_SESSION_KEYRING: i32 = 1;
+    let no_name = std::ptr::null::<libc::c_char>();
+    // SAFETY: a null name is what the call takes for a nameless key ring.
+    Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, no_name) })
+}
+
+/// close_range(2): marks every descriptor from `first` on to be closed at exec.
+pub fn close_from_at_exec(first: u32) -> Result<(), Errno> {
+    // SAFETY: the call takes numbers, and with this flag it closes nothing now.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    Errno::result(done).map(drop)
+}
+
+/// Replaces the environment of this process; no name is empty or holds `=`.
+pub fn set_environment(pairs: &[(std::ffi::OsString, std::ffi::OsString)]) {
+    // SAFETY: this process has one thread, so nobody reads the environment meanwhile.
+    unsafe {
+        libc::clearenv();
+        // What std would refuse as a name was none of the caller's making by --env, and means nothing to programs.
+        let sound =
+            pairs.iter().filter(|(name, _)| !name.is_empty() && !name.as_encoded_bytes().contains(&b'='));
+        sound.for_each(|(name, value)| std::env::set_var(name, value));
+    }
+}
+
+/// memfd_create(2): a file in memory that can be run and sealed.
+pub(crate) fn memfd_create(name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // linux/memfd.h, since 6.3: wanted where sysctl vm.memfd_noexec is 1, and not known before.
+    const MFD_EXEC: u32 = 0x10;
+    // SAFETY: the name is a C string that outlives the call.
+    let create = |flags: u32| own(unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags) });
+    match create(flags | MFD_EXEC) {
+        Err(Errno::EINVAL) => create(flags),
+        answer => answer,
+    }
+}
+
+/// pidfd_open(2): a descriptor for a process, which never means another one.
+pub fn pidfd_open(process: Pid) -> Result<OwnedFd, Errno> {
+    // SAFETY: all arguments are numbers.
+    own(unsafe { libc::syscall(libc::SYS_pidfd_open, process.as_raw(), 0) })
+}
+
+/// pidfd_send_signal(2) of no signal: whether the process is there still, if only as a zombie.
+pub fn exists(process: &OwnedFd) -> bool {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo is what kill(2) would send, and signal 0 is never delivered.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), 0, no_info, 0) };
+    Errno::result(sent) != Err(Errno::ESRCH)
+}

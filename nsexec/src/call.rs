@@ -3,6 +3,7 @@
 
 use crate::cli::Propagation;
 use crate::facts::Target;
+use crate::join::Join;
 use chain::{Answer, Kind, Lifeline, Refusal, Shell, quoted, why_no_namespace};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -49,6 +50,8 @@ pub enum Call {
     TellReady(OwnedFd),
     /// read(2) until the end
     WaitForEnd(OwnedFd),
+    /// What is done to be with a process
+    Join(Join),
 }
 
 /// The program's process, as the one who writes it down sees it.
@@ -57,6 +60,8 @@ pub struct State {
     child: Option<Pid>,
     /// The PID file is ours, to be removed by us.
     has_pid_file: bool,
+    /// What joining another user namespace undoes.
+    pub lifeline: Option<Lifeline>,
 }
 
 impl State {
@@ -101,6 +106,7 @@ impl Display for Call {
                 write!(f, "write({0:?}, PID)\nclose({0:?})", std::os::fd::AsRawFd::as_raw_fd(fd))
             }
             Call::WaitForEnd(fd) => write!(f, "read({:?})", std::os::fd::AsRawFd::as_raw_fd(fd)),
+            Call::Join(call) => call.fmt(f),
         }
     }
 }
@@ -143,6 +149,7 @@ impl chain::Call for Call {
             Call::WaitForEnd(fd) => {
                 Shell::Line(format!("cat <&{} >/dev/null", std::os::fd::AsRawFd::as_raw_fd(fd)).into())
             }
+            Call::Join(call) => call.shell(),
             Call::RenewLifeline(_) | Call::WritePidFile(_) | Call::RemoveFile(_) | Call::TellReady(_) => {
                 Shell::Nothing
             }
@@ -201,6 +208,7 @@ impl chain::Call for Call {
             Call::TellReady(fd) => {
                 File::from(fd.try_clone()?).write_all(format!("{}\n", state.program()).as_bytes())?;
             }
+            Call::Join(call) => return call.run(state),
             Call::WaitForEnd(fd) => {
                 let mut file = File::from(fd.try_clone()?);
                 let mut buffer = [0; 512];
@@ -213,6 +221,7 @@ impl chain::Call for Call {
     fn hint(&self, refusal: &Refusal) -> Option<String> {
         let errno = refusal.errno?;
         match self {
+            Call::Join(call) => call.hint(refusal),
             Call::Unshare(kind) => why_no_namespace(&[*kind], errno),
             Call::JoinNs(target) => why_not_joined(target, errno),
             Call::DenySetgroups | Call::WriteMap { .. } => why_no_map(errno),

@@ -39,6 +39,9 @@ pub struct Cli {
     /// Every new kind but user
     #[arg(short, long, help_heading = "Namespaces")]
     pub all: bool,
+    /// Be where process PID is: its namespaces, root, directory and control groups, with no more rights than it has
+    #[arg(short = 't', long, visible_alias = "target", value_name = "PID", help_heading = "Namespaces")]
+    pub join: Option<OsString>,
 
     /// Be root in a new user namespace: maps 0 to the caller; implies --user
     #[arg(short = 'r', long, help_heading = "Inside")]
@@ -52,6 +55,9 @@ pub struct Cli {
     /// What becomes of mounts made on either side of a new mount namespace
     #[arg(long, value_name = "HOW", default_value = "private", help_heading = "Inside")]
     pub propagation: Propagation,
+    /// With --join, leave the environment as it is
+    #[arg(long, requires = "join", hide_short_help = true, help_heading = "Inside")]
+    pub keep_env: bool,
     /// Leave the lo of a new network namespace down
     #[arg(long, help_heading = "Inside")]
     pub no_lo: bool,

@@ -1,10 +1,11 @@
 //! A read-only look at the machine: who we are, what is joined, where the program is.
 
 use crate::cli::Cli;
-use chain::{Failure, Kind, Lifeline, Program, quoted};
+use crate::process::Process;
+use chain::{DEFAULT_PATH, Failure, Kind, Lifeline, Program, quoted};
 use nix::errno::Errno;
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
@@ -32,6 +33,8 @@ pub struct Facts {
     /// Looked for only where a user namespace is joined, which is what cuts it.
     pub lifeline: Option<Lifeline>,
     pub joins: Vec<Target>,
+    /// The process to be with.
+    pub process: Option<Process>,
     pub program: Program,
     /// Somebody reads our messages as they come.
     pub on_terminal: bool,
@@ -43,6 +46,9 @@ impl Facts {
     /// # Errors
     /// What was typed names something that is not there, or not what it should be.
     pub fn read(cli: &Cli) -> anyhow::Result<Facts> {
+        if cli.join.is_some() {
+            chain::refuse_open_directories()?;
+        }
         // First of all: any file opened before could take the number that was meant.
         let ready = cli.ready_fd.map(|fd| descriptor("--ready-fd", fd)).transpose()?;
         let wait = cli.wait_fd.map(|fd| descriptor("--wait-fd", fd)).transpose()?;
@@ -53,6 +59,7 @@ impl Facts {
             }
         }
         let words = match cli.program.as_slice() {
+            [] if cli.join.is_some() => vec!["/bin/sh".into()],
             [] => vec![
                 std::env::var_os("SHELL")
                     .filter(|shell| !shell.is_empty())
@@ -60,6 +67,7 @@ impl Facts {
             ],
             words => words.to_vec(),
         };
+        let process = cli.join.as_deref().map(Process::look).transpose()?;
         let elsewhere = joins.iter().any(|target| target.kind == Kind::Mount);
         Ok(Facts {
             uid: nix::unistd::geteuid().as_raw(),
@@ -73,10 +81,22 @@ impl Facts {
                 None
             },
             joins,
-            program: if elsewhere { Program::later(words) } else { Program::find(words)? },
+            program: match &process {
+                Some(process) if process.has_another_root => program_of(process, cli, words),
+                _ if elsewhere => Program::later(words),
+                _ => Program::find(words)?,
+            },
+            process,
             on_terminal: std::io::stderr().is_terminal(),
         })
     }
+}
+
+/// A program that is looked up in the root of the process that is joined.
+fn program_of(process: &Process, cli: &Cli, words: Vec<OsString>) -> Program {
+    let caller = std::env::var_os("PATH").filter(|_| cli.keep_env);
+    let hint = format!("it is looked up in the root of process {}", process.number);
+    Program::later(words).along(caller.unwrap_or_else(|| DEFAULT_PATH.into()), hint)
 }
 
 impl Target {

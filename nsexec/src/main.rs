@@ -2,10 +2,14 @@
 #![cfg_attr(not(test), no_main)]
 
 mod call;
+mod cgroups;
 mod cli;
 mod facts;
+mod join;
 mod plan;
+mod process;
 mod rtnl;
+mod status;
 
 use chain::Mode;
 
@@ -14,6 +18,12 @@ chain::entry!(nsexec);
 fn nsexec(tool: &'static str) -> anyhow::Result<u8> {
     let cli: cli::Cli = chain::parse()?;
     let mode = Mode::new(cli.narration)?;
+    if cli.join.is_some() && !matches!(mode, Mode::DryRun(_)) {
+        if !chain::is_sealed_copy() {
+            return Ok(chain::go_on_from_a_copy(tool, &mode)?);
+        }
+        chain::name_this_process(tool);
+    }
     let facts = facts::Facts::read(&cli)?;
     plan::notice(&cli, &facts).into_iter().for_each(chain::say);
     Ok(plan::plan(cli, facts)?.carry_out(tool, &mode)?)

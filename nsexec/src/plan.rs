@@ -1,5 +1,8 @@
 //! The story: what nsexec does for what was typed, in order, and why.
 
+mod joining;
+
+use self::joining::joining;
 use crate::call::Call;
 use crate::cli::{Cli, Propagation};
 use crate::facts::{Facts, Target};
@@ -10,21 +13,30 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// Options that contradict each other.
-pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
+pub fn plan(cli: Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
+    let process = facts.process.take();
+    if let Some(process) = &process {
+        joining::refuse_contradictions(&cli, process)?;
+    }
     let new: Vec<Kind> =
         cli.kinds().into_iter().map(|(kind, _)| kind).filter(|kind| cli.makes(*kind)).collect();
     refuse_contradictions(&cli, &new, &facts)?;
 
-    let forks = new.contains(&Kind::Pid) || facts.joins.iter().any(|target| target.kind == Kind::Pid);
+    let joined = process.iter().flat_map(|process| process.differs.iter().copied()).collect::<Vec<Kind>>();
+    let join = process.map(|process| joining(&cli, facts.uid, process)).transpose()?;
+    let forks = join.as_ref().is_some_and(|join| join.forks)
+        || new.contains(&Kind::Pid)
+        || facts.joins.iter().any(|target| target.kind == Kind::Pid);
     let born_into: Vec<Kind> = match new.contains(&Kind::Pid) {
         true => [Kind::User, Kind::Pid].into_iter().filter(|kind| new.contains(kind)).collect(),
         false => Vec::new(),
     };
     let mut namespaces = new.clone();
     namespaces.extend(facts.joins.iter().map(|target| target.kind));
+    namespaces.extend(joined);
     let made = Made { namespaces, root: cli.map_root_user, blocks: 0 };
 
-    let before = joins(facts.joins, facts.uid, facts.lifeline);
+    let mut before = joins(facts.joins, facts.uid, facts.lifeline);
     // In a new user namespace without a map there is no group to let ping.
     let groups = match new.contains(&Kind::User) {
         true => cli.map_root_user.then_some((0, 0)),
@@ -32,6 +44,10 @@ pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
     };
     let mut inside = namespace_steps(&cli, &new, &born_into, (facts.uid, facts.gid));
     inside.extend(setup_steps(&cli, &new, groups));
+    if let Some(join) = join {
+        before.extend(join.before);
+        inside.extend(join.inside);
+    }
 
     let mut announce = Vec::new();
     if let Some(path) = &cli.pid_file {
@@ -261,6 +277,7 @@ mod tests {
             wait: None,
             lifeline: None,
             joins: Vec::new(),
+            process: None,
             program: chain::Program::later(vec!["ps".into()]),
             on_terminal: false,
         }

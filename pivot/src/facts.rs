@@ -1,13 +1,12 @@
 //! A read-only look at the machine: what shall become the root, and what surrounds this process.
 
-use crate::caps::CapSet;
 use crate::cli::Cli;
 use crate::idmap::IdRange;
 use crate::source::{Extra, Source, UNLOOKED_PARKING, WHY_ROOT, no_file_system, parking};
 use crate::user::UserSpec;
 use crate::{resolver, sys};
 use anyhow::Result;
-use chain::{Failure, Kind, Lifeline, MODE_VARIABLE, Mode, quoted};
+use chain::{CapSet, Failure, Kind, Lifeline, MODE_VARIABLE, Mode, quoted};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::IsTerminal;
@@ -66,7 +65,7 @@ impl Facts {
         }
         refuse_unmovable_root()?;
         if !cli.bare && !cli.privileged {
-            refuse_open_directories()?;
+            chain::refuse_open_directories()?;
         }
         if let Some(word) = cli.env.iter().find(|word| word.is_empty() || word.as_bytes().starts_with(b"=")) {
             return Err(Failure::new(format!("--env {}: no name", quoted(word)))
@@ -99,11 +98,7 @@ impl Facts {
             own_pid: on_terminal && (std::process::id() == 1 || owns(Kind::Pid)),
             may_set_groups: is_unmapped || (!in_new_userns && !reads("/proc/self/setgroups", "deny")),
             // In a user namespace that is yet to be made it will have all.
-            permitted: if in_new_userns || userns.is_some() {
-                CapSet::ALL
-            } else {
-                CapSet(sys::permitted()?)
-            },
+            permitted: if in_new_userns || userns.is_some() { CapSet::ALL } else { CapSet::permitted()? },
             has_tty_group: is_unmapped || (!in_new_userns && maps_group_5(&groups)),
             lifeline: if changes_ids { Lifeline::look() } else { None },
             userns,
@@ -136,23 +131,6 @@ fn descriptor(fd: i32) -> Result<OwnedFd, Failure> {
             _ => format!("open it for pivot, as the shell does with {fd}<FILE or {fd}>FILE"),
         })
     })
-}
-
-/// Descriptors 0 to 2 are the program's to keep; a directory among them would be a way out.
-fn refuse_open_directories() -> Result<(), Failure> {
-    use nix::sys::stat::{SFlag, fstat};
-    for (fd, about) in
-        [(0, fstat(std::io::stdin())), (1, fstat(std::io::stdout())), (2, fstat(std::io::stderr()))]
-    {
-        let is_directory = about
-            .is_ok_and(|about| SFlag::from_bits_truncate(about.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR);
-        if is_directory {
-            return Err(Failure::new(format!("descriptor {fd} is a directory of the host"))
-                .why("an open directory of the host would be a way out of the new root")
-                .hint(format!("redirect it: {fd}</dev/null")));
-        }
-    }
-    Ok(())
 }
 
 /// pivot_root(2) answers one EINVAL for all of this, so it is looked for first.

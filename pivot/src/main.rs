@@ -2,7 +2,6 @@
 #![cfg_attr(not(test), no_main)]
 
 mod call;
-mod caps;
 mod cli;
 mod facts;
 mod hint;

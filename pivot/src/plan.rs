@@ -1,7 +1,6 @@
 //! The story: how a directory or an image becomes the root, and what the program is left with.
 
 use crate::call::{At, Call, Names};
-use crate::caps::CapSet;
 use crate::cli::Cli;
 use crate::facts::Facts;
 use crate::idmap::IdRange;
@@ -11,7 +10,7 @@ use crate::program::{environment, program};
 use crate::source::{Extra, Source};
 use crate::{image, mask};
 use anyhow::Result;
-use chain::{Made, Plan, Step};
+use chain::{CapSet, Made, Plan, Step};
 use std::ffi::OsString;
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;

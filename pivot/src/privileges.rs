@@ -1,11 +1,10 @@
 //! What a program is left with: environment, signals, ids, capabilities. Each call with its four faces, as in call.rs.
 
 use crate::call::State;
-use crate::caps::CapSet;
 use crate::idmap::IdRange;
 use crate::sys;
 use crate::user::{UserSpec, Who};
-use chain::{Answer, Lifeline, Refusal, Shell};
+use chain::{Answer, CapSet, Capabilities, Lifeline, Refusal, Shell};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{Resource, setrlimit};
@@ -176,10 +175,10 @@ impl Privilege {
                 if !pairs.iter().any(|(name, _)| name == "HOME") {
                     pairs.push(home);
                 }
-                sys::set_environment(&pairs);
+                chain::set_environment(&pairs);
             }
             Privilege::ResetSignals => sys::reset_signals()?,
-            Privilege::JoinSessionKeyring => match sys::join_new_session_keyring() {
+            Privilege::JoinSessionKeyring => match chain::join_new_session_keyring() {
                 // A kernel without key rings has none to leave.
                 Err(Errno::ENOSYS) => return Ok(Answer::AlreadyThere),
                 answer => return Ok(Answer::Made(answer?.to_string())),
@@ -194,13 +193,13 @@ impl Privilege {
                 let namespace = state.userns.as_ref().ok_or(Errno::EBADF)?;
                 setns(namespace, CloneFlags::CLONE_NEWUSER)?;
             }
-            Privilege::DropBounding(kept) => drop_bounding(*kept)?,
+            Privilege::DropBounding(kept) => chain::drop_bounding(*kept)?,
             Privilege::ClearGroups => setgroups(&[])?,
             Privilege::KeepGroups => return Ok(Answer::AlreadyThere),
             Privilege::SetIds { keep } => {
                 let (uid, gid) = (Uid::from_raw(state.account.uid), Gid::from_raw(state.account.gid));
                 if *keep {
-                    sys::prctl(libc::PR_SET_KEEPCAPS, 1, 0)?;
+                    chain::keep_capabilities()?;
                 }
                 setresgid(gid, gid, gid)
                     .map_err(|errno| Refusal::at(format!("setresgid({gid}, {gid}, {gid})"), errno))?;
@@ -208,16 +207,19 @@ impl Privilege {
                     .map_err(|errno| Refusal::at(format!("setresuid({uid}, {uid}, {uid})"), errno))?;
             }
             Privilege::SetCapabilities { set, ambient } => {
-                sys::capset(set.0, if *ambient { set.0 } else { 0 })?;
-                sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0)?;
-                for number in set.numbers().filter(|_| *ambient) {
-                    sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, number)?;
-                }
+                let handed_on = if *ambient { *set } else { CapSet::NONE };
+                let all = Capabilities {
+                    effective: *set,
+                    permitted: *set,
+                    inheritable: handed_on,
+                    ambient: handed_on,
+                };
+                all.set()?;
             }
             Privilege::SetNoNewPrivs => nix::sys::prctl::set_no_new_privs()?,
             Privilege::RenewLifeline(lifeline) => lifeline.renew()?,
             Privilege::CloseDescriptors(keep) => {
-                sys::close_from_at_exec(3)?;
+                chain::close_from_at_exec(3)?;
                 for fd in keep {
                     nix::fcntl::fcntl(&**fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
                 }
@@ -261,22 +263,6 @@ impl Privilege {
 /// Whether core dumps go to a program of the host: core(5).
 fn dumps_are_piped() -> bool {
     std::fs::read("/proc/sys/kernel/core_pattern").map_or(true, |pattern| pattern.starts_with(b"|"))
-}
-
-/// The kernel may know more capabilities than we have names for; it answers EINVAL at the first that does not exist.
-fn drop_bounding(kept: CapSet) -> Result<(), Refusal> {
-    for number in 0..64 {
-        if kept.0 >> number & 1 == 1 {
-            continue;
-        }
-        match sys::prctl(libc::PR_CAPBSET_DROP, number, 0) {
-            Err(Errno::EINVAL) => break,
-            answer => {
-                answer.map_err(|errno| Refusal::at(format!("prctl(PR_CAPBSET_DROP, {number})"), errno))?
-            }
-        };
-    }
-    Ok(())
 }
 
 /// Sets the variables uid, gid and home from the files of the new root, which is the working directory.

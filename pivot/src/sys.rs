@@ -1,4 +1,4 @@
-//! The unsafe lines of this crate: the mount API, capabilities and the key ring, which nix has no wrapper for.
+//! The unsafe lines of this crate: the mount API, which nix has no wrapper for.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
@@ -68,75 +68,11 @@ pub fn mount_setattr(
     Errno::result(done).map(drop)
 }
 
-/// `struct __user_cap_header_struct` and twice `struct __user_cap_data_struct` of linux/capability.h, version 3.
-#[repr(C)]
-struct CapHeader {
-    version: u32,
-    pid: i32,
-}
-const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
-
-/// capset(2) of this process: effective and permitted, and inheritable.
-pub fn capset(permitted: u64, inheritable: u64) -> Result<(), Errno> {
-    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
-    let halves = |set: u64| (set as u32, (set >> 32) as u32);
-    let ((permitted_low, permitted_high), (inheritable_low, inheritable_high)) =
-        (halves(permitted), halves(inheritable));
-    let data =
-        [permitted_low, permitted_low, inheritable_low, permitted_high, permitted_high, inheritable_high];
-    // SAFETY: header and data have the layout of version 3, which takes two data structs of three words each.
-    let done = unsafe { libc::syscall(libc::SYS_capset, std::ptr::from_ref(&header), data.as_ptr()) };
-    Errno::result(done).map(drop)
-}
-
-/// capget(2) of this process: its permitted set.
-pub fn permitted() -> Result<u64, Errno> {
-    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
-    let mut data = [0u32; 6];
-    // SAFETY: header and data have the layout of version 3, which fills two data structs of three words each.
-    let done = unsafe { libc::syscall(libc::SYS_capget, std::ptr::from_ref(&header), data.as_mut_ptr()) };
-    Errno::result(done)?;
-    Ok(u64::from(data[4]) << 32 | u64::from(data[1]))
-}
-
-/// prctl(2) with numbers only.
-pub fn prctl(option: i32, first: u64, second: u64) -> Result<i32, Errno> {
-    // SAFETY: the callers' options (PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_SET_KEEPCAPS) take numbers.
-    Errno::result(unsafe { libc::prctl(option, first, second, 0, 0) })
-}
-
-/// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a new session key ring without a name.
-pub fn join_new_session_keyring() -> Result<i64, Errno> {
-    const KEYCTL_JOIN_SESSION_KEYRING: i32 = 1;
-    let no_name = std::ptr::null::<libc::c_char>();
-    // SAFETY: a null name is what the call takes for a nameless key ring.
-    Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, no_name) })
-}
-
-/// close_range(2): marks every descriptor from `first` on to be closed at exec.
-pub fn close_from_at_exec(first: u32) -> Result<(), Errno> {
-    // SAFETY: the call takes numbers, and with this flag it closes nothing now.
-    let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    Errno::result(done).map(drop)
-}
-
 /// ioctl(2) NS_GET_USERNS of linux/nsfs.h: the user namespace that owns a namespace.
 pub fn owner_of(namespace: BorrowedFd) -> Result<OwnedFd, Errno> {
     const NS_GET_USERNS: libc::Ioctl = 0xb701;
     // SAFETY: the request takes no argument and returns a new descriptor.
     chain::own(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS) }.into())
-}
-
-/// Replaces the environment of this process; no name is empty or holds `=`.
-pub fn set_environment(pairs: &[(std::ffi::OsString, std::ffi::OsString)]) {
-    // SAFETY: this process has one thread, so nobody reads the environment meanwhile.
-    unsafe {
-        libc::clearenv();
-        // What std would refuse as a name was none of the caller's making by --env, and means nothing to programs.
-        let sound =
-            pairs.iter().filter(|(name, _)| !name.is_empty() && !name.as_encoded_bytes().contains(&b'='));
-        sound.for_each(|(name, value)| std::env::set_var(name, value));
-    }
 }
 
 /// statx(2): whether a path is the root of a mount.

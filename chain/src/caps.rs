@@ -1,6 +1,9 @@
 //! Capabilities: their names, and the sets of capabilities(7).
 
+use crate::step::Refusal;
+use crate::sys;
 use anyhow::anyhow;
+use nix::errno::Errno;
 
 /// The names of linux/capability.h, by number.
 const NAMES: [&str; 41] = [
@@ -52,7 +55,9 @@ const NAMES: [&str; 41] = [
 pub struct CapSet(pub u64);
 
 impl CapSet {
+    /// None of them.
     pub const NONE: CapSet = CapSet(0);
+    /// Every one that has a name here.
     pub const ALL: CapSet = CapSet((1 << NAMES.len()) - 1);
 
     /// What root keeps inside: enough for package managers and servers, nothing that reaches the kernel's own state.
@@ -88,9 +93,22 @@ impl CapSet {
         CapSet(self.0 & !other.0)
     }
 
+    /// Those that are in `other` too.
+    pub fn and(self, other: CapSet) -> CapSet {
+        CapSet(self.0 & other.0)
+    }
+
     /// The numbers of its members.
     pub fn numbers(self) -> impl Iterator<Item = u64> {
         (0..NAMES.len() as u64).filter(move |number| self.0 >> number & 1 == 1)
+    }
+
+    /// What this process may use or raise: its permitted set.
+    ///
+    /// # Errors
+    /// What capget(2) answered.
+    pub fn permitted() -> Result<CapSet, Errno> {
+        sys::permitted().map(CapSet)
     }
 
     /// The names of its members in lower case, as capsh(1) takes them: `cap_chown,cap_kill`.
@@ -98,6 +116,62 @@ impl CapSet {
         let names: Vec<String> =
             self.numbers().map(|number| format!("cap_{}", NAMES[number as usize].to_lowercase())).collect();
         names.join(",")
+    }
+}
+
+/// PR_CAPBSET_DROP of prctl(2), for all but `kept`. The kernel may know more capabilities than we have names for; it
+/// answers EINVAL at the first that does not exist.
+///
+/// # Errors
+/// EPERM without CAP_SETPCAP.
+pub fn drop_bounding(kept: CapSet) -> Result<(), Refusal> {
+    for number in 0..64 {
+        if kept.0 >> number & 1 == 1 {
+            continue;
+        }
+        match sys::prctl(libc::PR_CAPBSET_DROP, number, 0) {
+            Err(Errno::EINVAL) => break,
+            answer => {
+                answer.map_err(|errno| Refusal::at(format!("prctl(PR_CAPBSET_DROP, {number})"), errno))?
+            }
+        };
+    }
+    Ok(())
+}
+
+/// PR_SET_KEEPCAPS of prctl(2): a change from root to another user leaves the permitted set as it is, until exec.
+///
+/// # Errors
+/// EPERM where the securebits lock it.
+pub fn keep_capabilities() -> Result<(), Errno> {
+    sys::prctl(libc::PR_SET_KEEPCAPS, 1, 0).map(drop)
+}
+
+/// The capabilities of a process: what it uses, what it may use, what it hands to programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// In use.
+    pub effective: CapSet,
+    /// May be used.
+    pub permitted: CapSet,
+    /// Handed to programs whose file asks for them, and to any program of root.
+    pub inheritable: CapSet,
+    /// Handed to any program.
+    pub ambient: CapSet,
+}
+
+impl Capabilities {
+    /// capset(2), PR_CAP_AMBIENT of prctl(2).
+    ///
+    /// # Errors
+    /// EPERM: what this process has not itself it cannot hand on.
+    pub fn set(&self) -> Result<(), Errno> {
+        sys::capset(self.effective.0, self.permitted.0, self.inheritable.0)?;
+        sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0)?;
+        for number in self.ambient.numbers() {
+            sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, number)?;
+        }
+        Ok(())
     }
 }
 

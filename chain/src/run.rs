@@ -142,8 +142,25 @@ impl<C: Call> Run<'_, C> {
         }
         let outcome = self.attend(parent, is_held, fork.beside);
         self.narrator.next = self.narrator.total - fork.after.len() + 1;
-        let after = self.steps(fork.after);
-        outcome.and_then(|status| after.map(|()| status))
+        self.finish(outcome, fork.after)
+    }
+
+    /// Takes every step that comes after the child, however it went and whether or not one of them is refused. What the
+    /// program may have come to rely on is not undone any more.
+    fn finish(&mut self, outcome: Result<u8, Failure>, after: Vec<Step<C>>) -> Result<u8, Failure> {
+        self.to_undo.clear();
+        let mut outcome = outcome;
+        for step in after {
+            if let Err(failure) = self.take(vec![step]) {
+                match &outcome {
+                    Ok(_) => outcome = Err(failure),
+                    // One failure is returned; it is the first.
+                    Err(_) => failure.report(self.narrator.tool),
+                }
+            }
+        }
+        self.to_undo.clear();
+        outcome
     }
 
     fn attend(&mut self, parent: &Parent, is_held: bool, beside: Vec<Step<C>>) -> Result<u8, Failure> {
@@ -161,5 +178,89 @@ impl<C: Call> Run<'_, C> {
             self.undo();
         }
         Ok(ended.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::Shell;
+    use crate::step::Refusal;
+    use nix::errno::Errno;
+    use std::fmt;
+
+    /// A call that notes its letter, and is refused where that is a capital.
+    #[derive(Debug)]
+    struct Note(char);
+
+    impl fmt::Display for Note {
+        fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            write!(f, "note({})", self.0)
+        }
+    }
+
+    impl Call for Note {
+        type State = String;
+
+        fn shell(&self) -> Shell {
+            Shell::Nothing
+        }
+
+        fn run(&self, state: &mut String) -> Result<Answer, Refusal> {
+            state.push(self.0);
+            if self.0.is_ascii_uppercase() { Err(Errno::EIO.into()) } else { Ok(Answer::zero()) }
+        }
+    }
+
+    fn notes(letters: &str) -> Vec<Step<Note>> {
+        letters.chars().map(|letter| Step::new("note it", Note(letter)).undo(Note('u'))).collect()
+    }
+
+    /// What is noted, and the outcome, after `before` was taken and the program has ended as `ended` says.
+    fn finished(before: &str, ended: Result<u8, Failure>, after: &str) -> (String, Result<u8, String>) {
+        let narrator = Narrator { on: false, tool: "test", total: 0, next: 1 };
+        let made = Made::default();
+        let mut run = Run {
+            narrator,
+            state: String::new(),
+            to_undo: Vec::new(),
+            program: None,
+            mode: &Mode::Run,
+            made: &made,
+        };
+        run.steps(notes(before)).unwrap();
+        let outcome = run.finish(ended, notes(after)).map_err(|failure| failure.to_string());
+        run.undo();
+        (run.state, outcome)
+    }
+
+    #[test]
+    fn every_step_after_the_program_is_taken_and_nothing_is_undone() {
+        assert_eq!(finished("ab", Ok(7), "cd"), ("abcd".into(), Ok(7)));
+        let (noted, outcome) = finished("ab", Ok(7), "CdE");
+        assert_eq!(noted, "abCdE");
+        assert!(outcome.unwrap_err().starts_with("note(C): "));
+    }
+
+    #[test]
+    fn the_first_failure_is_the_one_that_counts() {
+        let (noted, outcome) = finished("a", Err(Failure::new("the wait")), "Bc");
+        assert_eq!((noted.as_str(), outcome), ("aBc", Err("the wait".into())));
+    }
+
+    #[test]
+    fn before_the_program_what_was_made_is_undone_last_first() {
+        let narrator = Narrator { on: false, tool: "test", total: 0, next: 1 };
+        let made = Made::default();
+        let mut run = Run {
+            narrator,
+            state: String::new(),
+            to_undo: Vec::new(),
+            program: None,
+            mode: &Mode::Run,
+            made: &made,
+        };
+        assert!(run.steps(notes("abC")).is_err());
+        assert_eq!(run.state, "abCuu");
     }
 }

@@ -4,14 +4,16 @@
 mod doing;
 mod told;
 
+use crate::device_bpf::{self, Programs};
 use crate::group::{self, listed};
+use crate::knobs::device::Rules;
 use crate::label;
 use crate::listing;
 use crate::mark::Mark;
 use crate::stat;
 use crate::tree::{Hierarchy, Version};
 use chain::{Answer, Refusal, Shell, print_data, say};
-use doing::{lock, make, move_members, refusal_at, remove, retry, write_file};
+use doing::{lock, make, move_members, refusal_at, remove, retry, write_file, write_knob};
 use nix::errno::Errno;
 use nix::fcntl::Flock;
 use std::fs::File;
@@ -30,6 +32,10 @@ pub enum Call {
     SetLabel { key: String, values: Vec<(PathBuf, Option<Vec<u8>>)> },
     /// A file of the group
     WriteKnob { path: PathBuf, value: String, if_there: bool },
+    /// bpf(2): a program that judges by rules, in place of the one `before`
+    SetDevices { directory: PathBuf, rules: Rules, before: Option<u32> },
+    /// bpf(2): the one that judged before
+    RestoreDevices { directory: PathBuf },
     /// `cgroup.procs`, a write for each process
     MoveMembers { from: PathBuf, to: PathBuf },
     /// `tasks` or `cgroup.procs`: 0 is the one who writes
@@ -55,6 +61,8 @@ pub enum Call {
 pub struct State {
     /// Held until this process ends: nobody else takes the group over or removes it.
     lock: Option<Flock<File>>,
+    /// What judges about devices now, and what did before.
+    devices: Programs,
 }
 
 impl chain::Call for Call {
@@ -79,11 +87,17 @@ impl chain::Call for Call {
                 }
             }
             Call::WriteKnob { path, value, if_there } => {
-                return match write_file(path, value) {
+                return match write_knob(path, value) {
                     Err(Refusal { errno: Some(Errno::ENOENT), .. }) if *if_there => Ok(Answer::AlreadyThere),
                     answer => answer,
                 };
             }
+            Call::SetDevices { directory, rules, before } => {
+                let (answer, programs) = device_bpf::set(directory, rules, *before)?;
+                state.devices = programs;
+                return Ok(answer);
+            }
+            Call::RestoreDevices { directory } => return device_bpf::restore(directory, &state.devices),
             Call::MoveMembers { from, to } => move_members(from, to)?,
             Call::Join { doors } => {
                 for door in doors {

@@ -31,11 +31,29 @@ pub struct Cli {
     #[arg(long, value_name = "LIST", help_heading = "Limits")]
     pub cpuset: Option<String>,
     /// From which memory nodes
-    #[arg(long, value_name = "LIST", help_heading = "Limits")]
+    #[arg(long, value_name = "LIST", help_heading = "Limits", hide_short_help = true)]
     pub cpuset_mems: Option<String>,
     /// How many processes and threads, or max
     #[arg(short, long, value_name = "N", help_heading = "Limits")]
     pub pids: Option<String>,
+    /// How fast on a disk: its node or a path on it, then limits: /dev/vda:rbps=4M,wbps=4M,riops=100,wiops=max
+    #[arg(long, value_name = "DISK:KEY=N,...", help_heading = "Limits")]
+    pub io: Vec<OsString>,
+    /// Its share where others want the disk too, 1 to 1000; 100 is usual
+    #[arg(long, value_name = "WEIGHT", help_heading = "Limits", hide_short_help = true)]
+    pub io_weight: Option<String>,
+    /// How much in huge pages of a size, as in 2M=64M
+    #[arg(long, value_name = "SIZE=LIMIT", help_heading = "Limits", hide_short_help = true)]
+    pub hugetlb: Vec<String>,
+    /// Which devices, and no others: 'c 1:3 rwm', '/dev/null rw', none, or a for all
+    #[arg(long, value_name = "RULE", help_heading = "Limits")]
+    pub device: Vec<OsString>,
+    /// The class of what it sends, as tc writes it: 10:1
+    #[arg(long, value_name = "MAJOR:MINOR", help_heading = "Limits", hide_short_help = true)]
+    pub net_class: Option<String>,
+    /// The priority of what it sends over an interface, as in eth0:5
+    #[arg(long, value_name = "IF:PRIO", help_heading = "Limits", hide_short_help = true)]
+    pub net_prio: Vec<String>,
 
     /// Note something on it, which --stat and --tree show; root alone may
     #[arg(long, value_name = "KEY=VALUE", help_heading = "The group")]
@@ -176,8 +194,14 @@ impl Cli {
             &self.cpuset,
             &self.cpuset_mems,
             &self.pids,
+            &self.io_weight,
+            &self.net_class,
         ];
-        knobs.iter().any(|knob| knob.is_some()) || !self.label.is_empty() || self.operands.len() > 1
+        let lists = [self.io.len(), self.hugetlb.len(), self.device.len(), self.net_prio.len()];
+        knobs.iter().any(|knob| knob.is_some())
+            || lists.iter().any(|length| *length > 0)
+            || !self.label.is_empty()
+            || self.operands.len() > 1
     }
 }
 

@@ -1,8 +1,9 @@
 //! A read-only look at the machine: the hierarchies, what stands at GROUP in each, what the files hold.
 
 use crate::cli::{Action, Cli};
+use crate::device_bpf;
 use crate::group::Group;
-use crate::knobs::{self, Write};
+use crate::knobs::{self, Look, Write};
 use crate::label::{self, Label};
 use crate::mark::Mark;
 use crate::tree::{Hierarchy, Tree, Version};
@@ -27,6 +28,8 @@ pub struct Facts {
     pub enabled: BTreeMap<PathBuf, Vec<String>>,
     /// What the files that are to be written hold now.
     pub values: BTreeMap<PathBuf, String>,
+    /// The number of the program that judges by our device rules there now: version 2.
+    pub device_program: Option<u32>,
     /// What is to be noted on the group.
     pub labels: Vec<Label>,
     /// What is noted on it now, where it is there and something is to be.
@@ -73,9 +76,14 @@ impl Facts {
         let facts = Facts { group, everywhere, is_root, program, ..Facts::default() };
         match cli.action() {
             Action::Set => {
-                let writes = knobs::writes(cli, &files, &tree)?;
+                let look = Look::read(cli, &tree, &facts.group)?;
+                let writes = knobs::writes(cli, &files, &tree, &look)?;
                 let labels = cli.labels()?;
-                Ok(Facts { carriers: carriers(&tree, &writes), writes, labels, ..facts }.with_groups())
+                let mut carriers = carriers(&tree, &writes);
+                // Where there is a group of that name already, its limits hold for whoever joins it now, too.
+                carriers.extend(facts.everywhere.iter().filter(|_| !cli.transient).cloned());
+                dedup(&mut carriers);
+                Ok(Facts { carriers, writes, labels, ..facts }.with_groups())
             }
             Action::Tree => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }),
             Action::Gc => Ok(Facts { leftovers: leftovers(&tree), carriers: tree.hierarchies, ..facts }),
@@ -108,6 +116,10 @@ impl Facts {
         }
         for one in &self.writes {
             let path = self.path_of(one);
+            if one.rules.is_some() {
+                self.device_program = device_bpf::attached(&path);
+                continue;
+            }
             self.values
                 .extend(std::fs::read_to_string(&path).ok().map(|text| (path, text.trim_end().to_owned())));
         }
@@ -118,10 +130,12 @@ impl Facts {
     pub fn path_of(&self, write: &Write) -> PathBuf {
         let is_its = |one: &&Hierarchy| {
             one.controllers.contains(&write.controller)
-                || (write.controller == "freezer" && one.version == Version::Two)
+                || (["freezer", "devices"].contains(&write.controller.as_str())
+                    && one.version == Version::Two)
         };
         let mount = self.carriers.iter().find(is_its).map_or(Path::new(""), |one| &one.mount);
-        mount.join(&self.group).join(&write.file)
+        let directory = mount.join(&self.group);
+        if write.rules.is_some() { directory } else { directory.join(&write.file) }
     }
 
     /// What is at a path, if a group is.
@@ -162,18 +176,21 @@ pub fn on_the_way(hierarchy: &Hierarchy, group: &Path) -> Vec<PathBuf> {
 
 /// The hierarchies of the controllers that are written to, and those that count and stop processes.
 pub fn carriers(tree: &Tree, writes: &[Write]) -> Vec<Hierarchy> {
-    let mut carriers: Vec<Hierarchy> = Vec::new();
     let wanted = tree.carrier("pids").into_iter().chain(tree.freezer());
-    let written = writes.iter().filter_map(|write| match write.controller.as_str() {
-        "freezer" => tree.freezer(),
-        name => tree.carrier(name),
-    });
-    for one in wanted.chain(written) {
-        if !carriers.contains(one) {
-            carriers.push(one.clone());
+    let written = writes.iter().filter_map(|write| tree.home(&write.controller));
+    let mut carriers = wanted.chain(written).cloned().collect();
+    dedup(&mut carriers);
+    carriers
+}
+
+/// Each once, in the order in which they are first named.
+fn dedup(carriers: &mut Vec<Hierarchy>) {
+    let all = std::mem::take(carriers);
+    for one in all {
+        if !carriers.contains(&one) {
+            carriers.push(one);
         }
     }
-    carriers
 }
 
 fn inherited_cpuset(carrier: &Hierarchy, group: &Path) -> Option<(String, String)> {

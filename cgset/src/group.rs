@@ -40,7 +40,8 @@ pub fn members(directory: &Path) -> Vec<u32> {
     members
 }
 
-fn children(directory: &Path) -> Vec<String> {
+/// The names of the groups in a group.
+pub fn children(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     let mut names: Vec<String> =

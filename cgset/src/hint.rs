@@ -2,6 +2,7 @@
 
 use crate::call::Call;
 use crate::group::{listed, members};
+use crate::knobs::refusal;
 use chain::{Refusal, quoted};
 use nix::errno::Errno;
 use std::os::unix::fs::MetadataExt;
@@ -24,7 +25,8 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
             why_not_removed(directories.iter().map(|(_, one)| one.as_path()), errno)
         }
         Call::EnableControllers { directory, .. } => why_not_enabled(directory, errno),
-        Call::WriteKnob { path, .. } => why_not_written(path, errno),
+        Call::WriteKnob { path, .. } => refusal::of(path, errno).or_else(|| why_not_written(path, errno)),
+        Call::SetDevices { .. } => refusal::of_program(errno),
         Call::Join { doors } => why_not_joined(doors, errno),
         Call::SetFrozen { directory, .. } => match errno {
             Errno::EACCES | Errno::EPERM => Some(not_yours(directory)),
@@ -109,7 +111,9 @@ fn why_not_written(path: &Path, errno: Errno) -> Option<String> {
         Errno::EBUSY => Some("the group uses more than that already, and cannot give it back".into()),
         Errno::EINVAL | Errno::ERANGE => {
             let now = std::fs::read_to_string(path).unwrap_or_default();
-            Some(format!("the kernel takes no such value there; it holds {}", quoted(now.trim_end())))
+            let now = now.trim_end();
+            let holds = if now.is_empty() { String::new() } else { format!("; it holds {}", quoted(now)) };
+            Some(format!("the kernel takes no such value there{holds}"))
         }
         _ => None,
     }

@@ -3,6 +3,7 @@
 
 mod call;
 mod cli;
+mod device_bpf;
 mod facts;
 mod group;
 mod hint;
@@ -13,6 +14,7 @@ mod mark;
 mod plan;
 mod shell;
 mod stat;
+mod sys;
 mod tree;
 
 use chain::Mode;

@@ -3,6 +3,7 @@
 mod labelling;
 mod making;
 mod removing;
+mod writing;
 
 use crate::call::Call;
 use crate::cli::{Action, Cli};
@@ -15,6 +16,7 @@ use labelling::labelling;
 use making::group_steps;
 use removing::{remove, remove_call, remove_leftover, take_over};
 use std::path::PathBuf;
+use writing::writing;
 
 /// Decides everything; does nothing.
 ///
@@ -89,17 +91,7 @@ fn set(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
         ));
     }
     steps.extend(labelling(&facts)?);
-    for one in ordered(&facts) {
-        let path = facts.path_of(one);
-        let step = Step::new(
-            one.why,
-            Call::WriteKnob { path: path.clone(), value: one.value.clone(), if_there: one.if_there },
-        );
-        steps.push(match facts.values.get(&path).filter(|_| !cli.transient) {
-            Some(old) => step.undo(Call::WriteKnob { path, value: old.clone(), if_there: true }),
-            None => step,
-        });
-    }
+    steps.extend(writing(&facts, cli));
     let Some(program) = facts.program.take() else { return Ok(Plan::of(steps)) };
     if !cli.transient {
         steps.extend(join(&facts, false));
@@ -120,21 +112,6 @@ fn set(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
 /// Where every member is counted.
 fn home(facts: &Facts) -> PathBuf {
     facts.carriers.first().map(|one| one.mount.join(&facts.group)).unwrap_or_default()
-}
-
-/// Memory and swap together may never be less than memory: where the limits grow, the one that bounds the other is first.
-fn ordered(facts: &Facts) -> Vec<&crate::knobs::Write> {
-    let mut writes: Vec<_> = facts.writes.iter().collect();
-    let both = writes.iter().position(|one| one.file == "memory.memsw.limit_in_bytes");
-    let memory = writes.iter().position(|one| one.file == "memory.limit_in_bytes");
-    if let (Some(both), Some(memory)) = (both, memory) {
-        let now = facts.values.get(&facts.path_of(writes[both])).and_then(|text| text.parse::<i64>().ok());
-        let wanted = writes[memory].value.parse::<i64>().unwrap_or(-1);
-        if now.is_some_and(|now| wanted < 0 || wanted > now) {
-            writes.swap(both, memory);
-        }
-    }
-    writes
 }
 
 /// Version 2 alone: the child is born in the group.

@@ -35,6 +35,9 @@ pub fn of(call: &Call) -> Shell {
             true => Shell::Line(joined([text(&["! [ -e "], path, " ] || "), echo(value, path)])),
             false => Shell::Line(echo(value, path)),
         },
+        // bpftool loads an object file, and there is none.
+        Call::SetDevices { .. } => Shell::Refuse,
+        Call::RestoreDevices { .. } => Shell::Nothing,
         Call::MoveMembers { from, to } => {
             let each =
                 text(&["for process in $(cat "], &from.join("cgroup.procs"), "); do echo \"$process\"");

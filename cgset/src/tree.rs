@@ -117,9 +117,17 @@ impl Tree {
         self.hierarchies.iter().find(|one| one.controllers.iter().any(|name| name == controller))
     }
 
+    /// The hierarchy in whose groups a controller does its work. Two have no controller of version 2 and work there all the
+    /// same: freezing, which is the core's, and device rules, which are a program.
+    pub fn home(&self, controller: &str) -> Option<&Hierarchy> {
+        let is_of_the_core = matches!(controller, "freezer" | "devices");
+        let two = self.hierarchies.iter().find(|one| one.version == Version::Two);
+        self.carrier(controller).or_else(|| two.filter(|_| is_of_the_core))
+    }
+
     /// The hierarchy whose groups can be frozen: the one of the freezer, or version 2, whose core does that.
     pub fn freezer(&self) -> Option<&Hierarchy> {
-        self.carrier("freezer").or_else(|| self.hierarchies.iter().find(|one| one.version == Version::Two))
+        self.home("freezer")
     }
 }
 

@@ -27,6 +27,26 @@ pub fn write_file(path: &Path, text: &str) -> Result<Answer, Refusal> {
     Ok(file.write(text.as_bytes()).map(|length| Answer::Made(length.to_string()))?)
 }
 
+/// A group that was just removed counts as being in the one around it for a moment, and while one is there the kernel takes
+/// no `a` for that one's devices.
+pub fn write_knob(path: &Path, value: &str) -> Result<Answer, Refusal> {
+    let mut answer = write_file(path, value);
+    for _ in 0..20 {
+        let is_refused = matches!(&answer, Err(refusal) if refusal.errno == Some(Errno::EINVAL));
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        if !(is_refused && is_for_devices(path) && value == "a" && group::children(directory).is_empty()) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        answer = write_file(path, value);
+    }
+    answer
+}
+
+fn is_for_devices(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("devices."))
+}
+
 /// One of several writes was refused: which.
 pub fn refusal_at(path: &Path, text: &str, refusal: Refusal) -> Refusal {
     let call = refusal.call.unwrap_or_else(|| format!("write({}, \"{text}\")", quoted(path)));

@@ -1,6 +1,7 @@
 //! Each call as strace prints it.
 
 use super::Call;
+use crate::device_bpf;
 use crate::group;
 use crate::label;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS};
@@ -37,6 +38,12 @@ impl Display for Call {
                 f.write_str(&lines.join("\n"))
             }
             Call::WriteKnob { path, value, .. } => write!(f, "write({}, {})", quoted(path), quoted(value)),
+            Call::SetDevices { directory, rules, before } => {
+                f.write_str(&device_bpf::told(directory, rules, *before))
+            }
+            Call::RestoreDevices { directory } => {
+                write!(f, "bpf(BPF_PROG_ATTACH, {{target_fd={}, {{the program before}}}})", quoted(directory))
+            }
             Call::MoveMembers { from, to } => {
                 write!(
                     f,

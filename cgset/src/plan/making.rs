@@ -78,8 +78,11 @@ fn cpuset_steps(hierarchy: &Hierarchy, directory: &Path, facts: &Facts) -> Vec<S
 fn enable(directory: &Path, hierarchy: &Hierarchy, facts: &Facts) -> Option<Step<Call>> {
     let on: &[String] = facts.enabled.get(directory).map_or(&[], Vec::as_slice);
     let written = facts.writes.iter().map(|write| write.controller.as_str());
+    // What is written is counted when it leaves the page cache, as that of the group the page's memory is counted in.
+    let with_io = facts.writes.iter().any(|write| write.controller == "io").then_some("memory");
     let mut names: Vec<String> = written
         .chain(["pids"])
+        .chain(with_io)
         .filter(|name| hierarchy.controllers.iter().any(|known| known == name))
         .filter(|name| !on.iter().any(|known| known == name))
         .map(str::to_owned)

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::group::Group;
-use crate::knobs::writes;
+use crate::knobs::{Look, device, writes};
 use crate::tree::Tree;
 use clap::Parser;
 
@@ -28,7 +28,8 @@ fn two() -> Tree {
 /// The facts of a machine on which nothing of the name is there.
 fn facts(words: &str, tree: &Tree) -> (Cli, Facts) {
     let cli = Cli::try_parse_from(["cgset"].into_iter().chain(words.split_whitespace())).unwrap();
-    let writes = writes(&cli, &cli.files().unwrap(), tree).unwrap();
+    let look = Look { devices: device::parse(&cli.device).unwrap(), ..Look::default() };
+    let writes = writes(&cli, &cli.files().unwrap(), tree, &look).unwrap();
     let program = (!cli.program.is_empty()).then(|| chain::Program::later(cli.program.clone()));
     let carriers = crate::facts::carriers(tree, &writes);
     let group = cli.group().unwrap();
@@ -322,3 +323,5 @@ fn the_tree_is_read_in_every_hierarchy_the_group_is_in() {
     nowhere.carriers.clear();
     assert!(refusal((cli, nowhere)).starts_with("\"web\": there is no such group"));
 }
+
+mod limits;

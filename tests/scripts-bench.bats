@@ -1,0 +1,226 @@
+#!/usr/bin/env bats
+# scripts/bench as far as it is words and arithmetic: what it refuses, the order of the runs, the summary against known
+# numbers, what is missing. tests/kernel/bench.bats lets it measure.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+	scripts=$BATS_TEST_DIRNAME/../scripts
+	parts=$scripts/bench.d
+	mkdir "$BATS_TEST_TMPDIR/here"
+	cd "$BATS_TEST_TMPDIR/here" || return
+	header=order,block,place,test,value,unit,seconds,status
+	starts_header=order,way,mode,first_usec,whole_usec,status
+}
+
+bench() {
+	"$scripts/bench" "$@"
+}
+
+# Asserts that two texts are equal, and shows how not.
+same() {
+	[ "$1" = "$2" ] || { diff <(printf '%s\n' "$1") <(printf '%s\n' "$2") >&2; return 1; }
+}
+
+# Makes a tree that has something called sysbench.
+make_tree() {
+	mkdir -p tree/usr/bin tree/mnt
+	printf '#!/bin/sh\n' >tree/usr/bin/sysbench
+	chmod 755 tree/usr/bin/sysbench
+}
+
+# Writes the settings of a DIR, as a run keeps them.
+make_settings() {
+	mkdir -p "$1/raw"
+	cat >"$1/settings" <<-END
+		blocks=$2
+		seconds=0.4
+		rounds=$3
+		file_size=128M
+		memory=512M
+		only=$4
+		tree=$PWD/tree
+		sysbench=$(sha256sum tree/usr/bin/sysbench | cut -d' ' -f1)
+		seed=7
+	END
+}
+
+# Prints the awks of this machine.
+awks() {
+	for name in mawk gawk original-awk 'busybox awk'; do
+		# shellcheck disable=SC2086 # a command and a word
+		! command -v ${name%% *} >/dev/null || printf '%s\n' "$name"
+	done
+}
+
+@test "the header comment is the help" {
+	run --separate-stderr bench --help
+	[ "$status" = 0 ] && [ -z "$stderr" ]
+	[[ ${lines[0]} = 'bench - '* ]] && [[ $output != *'set -eu'* ]]
+}
+
+@test "what it does not understand it refuses, with a hint, and does nothing" {
+	local words
+	for words in '--quik|there is no option --quik' 'now|there is no option now' '--dir|--dir wants a value' \
+		'--dir=|--dir wants a value' '--quick --full|--quick and --full together' '--blocks 0|0 is no number of 1 or more' \
+		'--blocks 1.5|1.5 is no number of 1 or more' '--seconds soon|--seconds soon is no number' '--rounds=-1|-1 is no number' \
+		'--file-size big|big is no size' '--memory 1X|1X is no size' '--only cpu|--only cpu: no slash in it' \
+		'--only cpu/moon|--only cpu/moon matches nothing' '--only cpu/lxc,mars/lxc|--only mars/lxc matches nothing' \
+		'--seed x|x is no number' '--summary --dir none|there are no results in'; do
+		# shellcheck disable=SC2086 # the words of a line
+		run -1 --separate-stderr bench ${words%%|*}
+		[[ $stderr == "bench: ${words#*|}"*$'\nbench: hint: '* ]] || { echo "$words: $stderr"; return 1; }
+		[ -z "$output" ]
+	done
+	same "$(ls -A)" ''
+}
+
+@test "patterns of --only are not taken for files" {
+	mkdir cpu && touch cpu/file
+	make_tree
+	make_settings dir 1 1 'cpu/*'
+	run -1 --separate-stderr bench --summary --dir dir
+	[ "$(wc -l <dir/missing.tsv)" = 8 ]
+	run -1 --separate-stderr bench --only 'cpu/*' --tree none
+	[[ $stderr == 'bench: there is no sysbench in '* ]]
+}
+
+@test "a tree without sysbench, settings that are others, a DIR in use: refused" {
+	run -1 --separate-stderr bench --tree tree
+	[[ $stderr == "bench: there is no sysbench in $PWD/tree"$'\nbench: hint: scripts/rootfs debian DIR --include sysbench'* ]]
+	same "$(ls -A)" ''
+	make_tree
+	make_settings dir 6 30 ''
+	run -1 --separate-stderr bench --full --tree tree --dir dir
+	[[ $stderr == "bench: $PWD/dir was begun with blocks 6, and this asks for 30"$'\nbench: hint: '* ]]
+	run -1 --separate-stderr bench --quick --tree tree --dir dir --only 'cpu/*'
+	[[ $stderr == "bench: $PWD/dir was begun with only none, and this asks for cpu/*"* ]]
+	run -1 --separate-stderr bench --quick --tree tree --dir dir --seed 8
+	[[ $stderr == "bench: $PWD/dir was begun with seed 7"* ]]
+	echo '# another' >>tree/usr/bin/sysbench
+	run -1 --separate-stderr bench --quick --tree tree --dir dir
+	[[ $stderr == "bench: $PWD/dir was begun with sysbench "* ]]
+	exec 4>dir/lock
+	flock 4
+	run -1 --separate-stderr bench --quick --tree tree --dir dir
+	[[ $stderr == "bench: another bench works in $PWD/dir"* ]]
+	exec 4>&-
+	rm -r dir/raw dir/settings dir/lock
+	rmdir dir
+}
+
+@test "the order: every block has every cell once, another order every block and for another seed, the same for the same" {
+	local awk first
+	printf '%s\n' cpu/host cpu/lxc threads/host threads/lxc memory-read/host >cells
+	while read -r awk; do
+		# shellcheck disable=SC2086 # a command and a word
+		$awk -v seed=7 -v blocks=3 -f "$parts/order.awk" cells >"order"
+		[ "$(cut -d' ' -f1 order | xargs)" = "$(seq 20 | xargs)" ]
+		for block in 0 1 2 3; do
+			same "$(sort cells)" "$(awk -v block=$block '$2 == block { print $4 "/" $3 }' order | sort)"
+		done
+		[ "$(sed -n 1,5p order | cut -d' ' -f3-)" != "$(sed -n 6,10p order | cut -d' ' -f3-)" ]
+		# Whatever awk it is, a seed is one order.
+		same "${first:=$(cat order)}" "$(cat order)"
+		# shellcheck disable=SC2086
+		[ "$($awk -v seed=8 -v blocks=3 -f "$parts/order.awk" cells)" != "$first" ]
+	done < <(awks)
+}
+
+@test "the summary: the median of the ratios in a block, not the ratio of the medians; its interval as the binomial has it" {
+	local awk
+	{
+		echo "$header"
+		# The host drifts from 1 to 7 seconds; in LXC a block takes 1.1, 1.2 ... 1.7 times as long, in another order.
+		for block in 1 2 3 4 5 6 7; do
+			echo "1,$block,host,cpu,$block,s,$block,0"
+			echo "1,$block,lxc,cpu,$(awk -v b=$block 'BEGIN { print b * (1 + (b * 3 % 7 + 1) / 10) }'),s,1,0"
+		done
+		echo '1,1,root,fileio-rndwr,50,MiB/s,1,0'
+		echo '1,1,host,fileio-rndwr,100,MiB/s,1,0'
+		echo '1,2,root,fileio-rndwr,80,MiB/s,1,0'
+		# No host in this block, a run that failed, a line half written: they count for nothing.
+		echo '1,2,host,fileio-rndwr,,MiB/s,,1'
+		echo '1,3,host,fileio-rndwr,10'
+		# A place whose host never ran.
+		echo '1,1,container,threads,2,s,2,0'
+	} >runs.csv
+	while read -r awk; do
+		# shellcheck disable=SC2086 # a command and a word
+		$awk -v seed=7 -f "$parts/summary.awk" runs.csv >summary.csv
+		# Of seven values a drawn median is the smallest in 1.0 % of the draws, one of the smaller two in 10.8 %: the
+		# second is at 2.5 %, and the sixth at 97.5 %.
+		same "$(cat summary.csv)" "$(cat <<-END
+			place,test,n,median,unit,ratio,low,high
+			host,cpu,7,4.0000,s,1.0000,1.0000,1.0000
+			lxc,cpu,7,6.0000,s,1.4000,1.2000,1.6000
+			host,fileio-rndwr,1,100.0000,MiB/s,1.0000,1.0000,1.0000
+			root,fileio-rndwr,2,65.0000,MiB/s,0.5000,0.5000,0.5000
+			container,threads,1,2.0000,s,,,
+		END
+		)"
+	done < <(awks)
+}
+
+@test "the summary of the starts: medians, the nearest 90 %, and the whole life against the floor's" {
+	{
+		echo "$starts_header"
+		for run in $(seq 11); do
+			echo "$run,floor,burst,$((run * 10)),$((run * 100)),0"
+			echo "$run,chain,burst,$((run * 30)),$((run * 250)),0"
+		done
+		echo '12,chain,burst,,,125'
+		echo '13,lxc,spaced,5,9,0'
+	} >starts.csv
+	same "$(awk -f "$parts/starts-summary.awk" starts.csv)" "$(cat <<-END
+		way,mode,n,first_median_usec,first_p90_usec,whole_median_usec,whole_p90_usec,ratio_to_floor
+		floor,burst,11,60.0,100.0,600.0,1000.0,1.000
+		chain,burst,11,180.0,300.0,1500.0,2500.0,2.500
+		lxc,spaced,1,5.0,5.0,9.0,9.0,
+	END
+	)"
+}
+
+@test "JSON: what a reader of JSON reads is what stands in the table" {
+	printf '%s\n' "$header" '65,1,host,cpu,0.5100,s,0.51,0' '66,1,lxc,cpu,,s,,125' >runs.csv
+	awk -f "$parts/csv2json.awk" runs.csv >runs.json
+	# shellcheck disable=SC2016 # a perl program
+	[ "$(perl -MJSON::PP -0777 -ne '$r = decode_json($_); print join " ", scalar(@$r), $r->[0]{place}, $r->[0]{value}, defined $r->[1]{value} ? "" : "null", $r->[1]{status}' runs.json)" = '2 host 0.51 null 125' ]
+	head -n 1 runs.csv | awk -f "$parts/csv2json.awk" | perl -MJSON::PP -0777 -ne 'decode_json($_)'
+}
+
+@test "what is missing is named with the reason, and makes the exit status 1; nothing missing, 0 and silence" {
+	make_tree
+	make_settings dir 2 1 'cpu/host,cpu/lxc,threads/host,starts/runc,starts/floor'
+	{
+		printf '%s\n' "$header" 4,1,host,cpu,1,s,1,0 5,2,host,cpu,1,s,1,0 6,1,lxc,cpu,,s,,127 7,2,lxc,cpu,,s,,1 8,1,host,threads,1,s,1,0
+	} >dir/runs.csv
+	printf '# run 6\nlxc-execute: no such thing\n\n' >dir/raw/6.txt
+	printf '# run 7\nlxc-execute: still none\n' >dir/raw/7.txt
+	printf '%s\n' "$starts_header" 1,floor,burst,1,2,0 2,runc,burst,,,1 3,floor,spaced,1,2,0 4,runc,spaced,1,2,0 >dir/starts.csv
+	printf 'runc\tit ended with status 1: no bundle\n' >dir/starts-failed.tsv
+	run -1 --separate-stderr bench --summary --dir dir
+	same "$(cat dir/missing.tsv)" "$(printf '%s\t%s\n' host/threads 'not run yet (1 of 2 blocks)' \
+		lxc/cpu 'status 1: lxc-execute: still none (2 of 2 blocks)' runc 'it ended with status 1: no bundle (1 of 2 starts)')"
+	[[ $stderr == *missing.tsv*'lxc/cpu: status 1: '* ]] && [ -z "$output" ]
+	grep -q '^host,cpu,2,1.0000,s,1.0000' dir/summary.csv
+	[ -s dir/runs.json ] && [ -s dir/summary.json ] && [ -s dir/starts.json ]
+
+	make_settings dir 2 1 'cpu/host,starts/floor'
+	run -0 --separate-stderr bench --summary --dir dir
+	[ ! -s dir/missing.tsv ] && [ -z "$output$stderr" ]
+}
+
+@test "what sysbench says is read, and what it does not say is not made up" {
+	answer() {
+		sh -c '. "$1"; answer_of "$2" said' sh "$parts/tests.sh" "$1"
+	}
+	printf '    read, MiB/s:                  198.48\n    written, MiB/s:               0.00\n    total time:   0.2356s\n    total number of events:   3000\n' >said
+	[ "$(answer fileio-seqrd)" = '198.48 0.2356 3000' ]
+	[ "$(answer fileio-rndwr)" = '- 0.2356 3000' ]
+	[ "$(answer cpu)" = '0.2356 0.2356 3000' ]
+	printf 'Total operations: 10240 (46114.49 per second)\n10240.00 MiB transferred (46114.49 MiB/sec)\n    total time:    0.2214s\n    total number of events:   10240\n' >said
+	[ "$(answer memory-read)" = '46114.49 0.2214 10240' ]
+	echo 'FATAL: no' >said
+	[ "$(answer cpu)" = '- - -' ]
+}

@@ -10,10 +10,12 @@ use crate::knobs::device::Rules;
 use crate::label;
 use crate::listing;
 use crate::mark::Mark;
+use crate::moving;
 use crate::stat;
 use crate::tree::{Hierarchy, Version};
 use chain::{Answer, Refusal, Shell, print_data, say};
-use doing::{lock, make, move_members, refusal_at, remove, retry, write_file, write_knob};
+pub use doing::write_file;
+use doing::{lock, make, move_members, refusal_at, remove, retry, write_knob};
 use nix::errno::Errno;
 use nix::fcntl::Flock;
 use std::fs::File;
@@ -38,6 +40,8 @@ pub enum Call {
     RestoreDevices { directory: PathBuf },
     /// `cgroup.procs`, a write for each process
     MoveMembers { from: PathBuf, to: PathBuf },
+    /// `cgroup.procs` of each group
+    MoveProcess { process: u32, groups: Vec<PathBuf>, homes: Vec<Option<PathBuf>> },
     /// `tasks` or `cgroup.procs`: 0 is the one who writes
     Join { doors: Vec<PathBuf> },
     /// `memory.oom_control` or `memory.events`
@@ -99,6 +103,7 @@ impl chain::Call for Call {
             }
             Call::RestoreDevices { directory } => return device_bpf::restore(directory, &state.devices),
             Call::MoveMembers { from, to } => move_members(from, to)?,
+            Call::MoveProcess { process, groups, homes } => moving::move_process(*process, groups, homes)?,
             Call::Join { doors } => {
                 for door in doors {
                     write_file(door, "0").map_err(|refusal| refusal_at(door, "0", refusal))?;

@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 /// interface file in the spelling of version 1 or 2: the other's is translated.
 #[derive(Parser, Debug, Default)]
 #[command(version, args_override_self = true, after_help = EXAMPLES, override_usage =
-    "cgset [OPTION]... GROUP [FILE=VALUE]... [-- PROG [ARG]...]\n       cgset --procs|--stat|--freeze|--thaw|--kill|--remove GROUP\n       cgset --tree [GROUP]\n       cgset --gc")]
+    "cgset [OPTION]... GROUP [FILE=VALUE]... [-- PROG [ARG]...]\n       cgset --procs|--stat|--freeze|--thaw|--kill|--remove GROUP\n       cgset --move PID GROUP\n       cgset --tree [GROUP]\n       cgset --gc")]
 pub struct Cli {
     /// How much its members may keep in memory and, without --swap, in swap too: 256M, or max
     #[arg(short, long, value_name = "SIZE", help_heading = "Limits")]
@@ -67,6 +67,10 @@ pub struct Cli {
     /// Print the processes in it
     #[arg(long, help_heading = "The group", group = "action")]
     pub procs: bool,
+    /// Move a process there, by itself, in every hierarchy the group is in
+    #[arg(long = "move", value_name = "PID", help_heading = "The group", group = "action", hide_short_help = true,
+        value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
+    pub processes: Vec<u32>,
     /// Print what it uses and may use
     #[arg(long, help_heading = "The group", group = "action")]
     pub stat: bool,
@@ -113,6 +117,7 @@ pub enum Action {
     /// Make the group and write its files, perhaps with a program.
     Set,
     Procs,
+    Move,
     Stat,
     Tree,
     Freeze,
@@ -126,6 +131,7 @@ impl Cli {
     pub fn action(&self) -> Action {
         match self {
             Cli { procs: true, .. } => Action::Procs,
+            Cli { processes, .. } if !processes.is_empty() => Action::Move,
             Cli { stat: true, .. } => Action::Stat,
             Cli { tree: true, .. } => Action::Tree,
             Cli { freeze: true, .. } => Action::Freeze,

@@ -6,6 +6,7 @@ use crate::group::Group;
 use crate::knobs::{self, Look, Write};
 use crate::label::{self, Label};
 use crate::mark::Mark;
+use crate::moving;
 use crate::tree::{Hierarchy, Tree, Version};
 use chain::{Failure, Program};
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub struct Facts {
     pub labelled: BTreeMap<PathBuf, Vec<Label>>,
     /// CPUs and memory nodes of the nearest group above that is there: version 1 begins a new one without any.
     pub cpuset: Option<(String, String)>,
+    /// The processes that are to be moved, each with its group in every hierarchy of `carriers`, where that can be told.
+    pub homes: Vec<(u32, Vec<Option<PathBuf>>)>,
     /// The groups a cgset that was killed has left, for --gc.
     pub leftovers: Vec<Group>,
     /// root's mark can be set.
@@ -63,7 +66,7 @@ impl Facts {
             false => Some(Program::find(cli.program.clone())?),
         };
         let mut tree = Tree { hierarchies: mounted(cli) };
-        if cli.action() != Action::Tree {
+        if !matches!(cli.action(), Action::Tree | Action::Move) {
             tree.hierarchies.retain(|one| !one.is_named());
         }
         if tree.hierarchies.is_empty() {
@@ -86,6 +89,11 @@ impl Facts {
                 Ok(Facts { carriers, writes, labels, ..facts }.with_groups())
             }
             Action::Tree => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }),
+            Action::Move => {
+                let homes = cli.processes.iter().map(|process| moving::homes(*process, &facts.everywhere));
+                let homes = cli.processes.iter().copied().zip(homes).collect();
+                Ok(Facts { carriers: facts.everywhere.clone(), homes, ..facts })
+            }
             Action::Gc => Ok(Facts { leftovers: leftovers(&tree), carriers: tree.hierarchies, ..facts }),
             _ => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }.with_groups()),
         }

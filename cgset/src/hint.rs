@@ -3,10 +3,11 @@
 use crate::call::Call;
 use crate::group::{listed, members};
 use crate::knobs::refusal;
+use crate::moving::process_of;
 use chain::{Refusal, quoted};
 use nix::errno::Errno;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The cause and the cure, where the machine can be asked for them.
 pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
@@ -27,6 +28,7 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
         Call::EnableControllers { directory, .. } => why_not_enabled(directory, errno),
         Call::WriteKnob { path, .. } => refusal::of(path, errno).or_else(|| why_not_written(path, errno)),
         Call::SetDevices { .. } => refusal::of_program(errno),
+        Call::MoveProcess { process, groups, .. } => why_not_moved(*process, groups, errno),
         Call::Join { doors } => why_not_joined(doors, errno),
         Call::SetFrozen { directory, .. } => match errno {
             Errno::EACCES | Errno::EPERM => Some(not_yours(directory)),
@@ -136,7 +138,23 @@ fn similar(path: &Path) -> String {
     }
 }
 
-fn why_not_joined(doors: &[std::path::PathBuf], errno: Errno) -> Option<String> {
+fn why_not_moved(process: u32, groups: &[PathBuf], errno: Errno) -> Option<String> {
+    match (errno, process_of(process)) {
+        (_, Some(whole)) => {
+            Some(format!("{process} is a thread of process {whole}, which moves as a whole: --move {whole}"))
+        }
+        (Errno::ESRCH, None) => Some("there is no such process (any more)".into()),
+        (Errno::EINVAL, None) => {
+            Some("a thread of the kernel that is bound to a CPU stays where it is; so does a real-time process (version 1) where cpu.rt_runtime_us is 0".into())
+        }
+        _ => {
+            let doors: Vec<PathBuf> = groups.iter().map(|group| group.join("cgroup.procs")).collect();
+            why_not_joined(&doors, errno)
+        }
+    }
+}
+
+fn why_not_joined(doors: &[PathBuf], errno: Errno) -> Option<String> {
     let directory = doors.first()?.parent()?;
     match errno {
         Errno::EACCES | Errno::EPERM => Some(not_yours(directory)),

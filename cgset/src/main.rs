@@ -11,6 +11,7 @@ mod knobs;
 mod label;
 mod listing;
 mod mark;
+mod moving;
 mod plan;
 mod shell;
 mod stat;

@@ -40,6 +40,7 @@ pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
                 directories: facts.present().map(|group| group.directory.clone()).collect(),
             },
         )],
+        Action::Move => moved(&facts),
         Action::Stat => vec![Step::new(
             "each controller counts in files of its own",
             Call::PrintStat {
@@ -67,6 +68,20 @@ pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
         }
         _ => remove(&facts)?,
     }))
+}
+
+/// Each process by itself, and back where a later one is refused.
+fn moved(facts: &Facts) -> Vec<Step<Call>> {
+    let groups: Vec<PathBuf> = facts.carriers.iter().map(|one| one.mount.join(&facts.group)).collect();
+    let step = |(process, homes): &(u32, Vec<Option<PathBuf>>)| {
+        let back = homes.iter().flatten().cloned().collect();
+        Step::new(
+            "a process is moved by itself: its parent stays, and so do children that it has already",
+            Call::MoveProcess { process: *process, groups: groups.clone(), homes: homes.clone() },
+        )
+        .undo(Call::MoveProcess { process: *process, groups: back, homes: Vec::new() })
+    };
+    facts.homes.iter().map(step).collect()
 }
 
 fn name_of(facts: &Facts) -> String {

@@ -52,6 +52,11 @@ impl Display for Call {
                     quoted(from.join("cgroup.procs"))
                 )
             }
+            Call::MoveProcess { process, groups, .. } => {
+                let doors = groups.iter().map(|group| quoted(group.join("cgroup.procs")));
+                let lines: Vec<String> = doors.map(|door| format!("write({door}, \"{process}\")")).collect();
+                f.write_str(&lines.join("\n"))
+            }
             Call::Join { doors } => {
                 let lines: Vec<String> =
                     doors.iter().map(|door| format!("write({}, \"0\")", quoted(door))).collect();

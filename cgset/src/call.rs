@@ -4,12 +4,14 @@
 mod doing;
 mod told;
 
+use crate::controllers::{self, Controller};
 use crate::device_bpf::{self, Programs};
 use crate::group::{self, listed};
 use crate::knobs::device::Rules;
 use crate::label;
 use crate::listing;
 use crate::mark::Mark;
+use crate::mounting;
 use crate::moving;
 use crate::stat;
 use crate::tree::{Hierarchy, Version};
@@ -18,6 +20,7 @@ pub use doing::write_file;
 use doing::{lock, make, move_members, refusal_at, remove, retry, write_knob};
 use nix::errno::Errno;
 use nix::fcntl::Flock;
+use nix::mount::{MntFlags, umount2};
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -56,6 +59,18 @@ pub enum Call {
     PrintMembers { directories: Vec<PathBuf> },
     /// `cgroup.procs` of every group
     PrintTree { hierarchies: Vec<Hierarchy>, group: PathBuf, json: bool },
+    /// mkdir(2) of a mount point
+    MakeDirectory { directory: PathBuf },
+    /// rmdir(2) of one that was made
+    RemoveDirectory { directory: PathBuf },
+    /// mount(2)
+    MountHierarchy { controllers: Vec<String>, directory: PathBuf, is_new: bool },
+    /// umount2(2)
+    UnmountHierarchy { directory: PathBuf },
+    /// `/proc/self/cgroup`
+    AwaitRelease { controllers: Vec<String>, directory: PathBuf },
+    /// `/proc/cgroups`
+    PrintControllers { controllers: Vec<Controller>, json: bool },
     /// The files that count
     PrintStat { name: String, groups: Vec<(Hierarchy, PathBuf)>, json: bool },
 }
@@ -146,6 +161,18 @@ impl chain::Call for Call {
                 let text: String = all.iter().map(|process| format!("{process}\n")).collect();
                 print_data(text.as_bytes())?;
                 return Ok(Answer::Made(format!("{} processes", all.len())));
+            }
+            Call::MakeDirectory { directory } => return mounting::make_directory(directory),
+            Call::RemoveDirectory { directory } => return mounting::remove_directory(directory),
+            Call::MountHierarchy { controllers, directory, is_new } => {
+                mounting::mount_hierarchy(controllers, directory, *is_new)?;
+            }
+            Call::UnmountHierarchy { directory } => umount2(directory, MntFlags::UMOUNT_NOFOLLOW)?,
+            Call::AwaitRelease { controllers, directory } => {
+                return mounting::await_release(controllers, directory);
+            }
+            Call::PrintControllers { controllers, json } => {
+                print_data(controllers::text(controllers, *json).as_bytes())?;
             }
             Call::PrintTree { hierarchies, group, json } => {
                 print_data(listing::text(hierarchies, group, *json).as_bytes())?;

@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 /// interface file in the spelling of version 1 or 2: the other's is translated.
 #[derive(Parser, Debug, Default)]
 #[command(version, args_override_self = true, after_help = EXAMPLES, override_usage =
-    "cgset [OPTION]... GROUP [FILE=VALUE]... [-- PROG [ARG]...]\n       cgset --procs|--stat|--freeze|--thaw|--kill|--remove GROUP\n       cgset --move PID GROUP\n       cgset --tree [GROUP]\n       cgset --gc")]
+    "cgset [OPTION]... GROUP [FILE=VALUE]... [-- PROG [ARG]...]\n       cgset --procs|--stat|--freeze|--thaw|--kill|--remove GROUP\n       cgset --move PID GROUP\n       cgset --tree [GROUP]\n       cgset --gc\n       cgset --hierarchy CTRL[,CTRL] [--remove] DIR\n       cgset --controllers")]
 pub struct Cli {
     /// How much its members may keep in memory and, without --swap, in swap too: 256M, or max
     #[arg(short, long, value_name = "SIZE", help_heading = "Limits")]
@@ -96,6 +96,14 @@ pub struct Cli {
     #[arg(long, help_heading = "The group", group = "action", hide_short_help = true)]
     pub gc: bool,
 
+    /// Mount a hierarchy of version 1 with these controllers at DIR; with --remove, take it away again
+    #[arg(long, value_name = "CTRL[,CTRL]", help_heading = "Hierarchies", hide_short_help = true,
+        conflicts_with_all = ["program", "transient", "label", "leaf", "processes", "procs", "stat", "tree", "freeze", "thaw", "kill", "gc"])]
+    pub hierarchy: Option<String>,
+    /// Print the controllers of this kernel, and where each is mounted
+    #[arg(long, help_heading = "Hierarchies", group = "action", hide_short_help = true)]
+    pub controllers: bool,
+
     /// A directory in place of the mounted hierarchies
     #[arg(long, value_name = "DIR", hide = true)]
     pub root: Option<PathBuf>,
@@ -104,7 +112,7 @@ pub struct Cli {
     pub narration: Narration,
 
     /// The group, and files to write
-    #[arg(value_name = "GROUP", hide = true, required_unless_present_any = ["gc", "tree"])]
+    #[arg(value_name = "GROUP", hide = true, required_unless_present_any = ["gc", "tree", "controllers"])]
     pub operands: Vec<OsString>,
     /// The program to become, and its arguments
     #[arg(last = true, hide = true, conflicts_with = "action")]
@@ -125,11 +133,17 @@ pub enum Action {
     Kill,
     Remove,
     Gc,
+    Mount,
+    Unmount,
+    Controllers,
 }
 
 impl Cli {
     pub fn action(&self) -> Action {
         match self {
+            Cli { hierarchy: Some(_), remove: true, .. } => Action::Unmount,
+            Cli { hierarchy: Some(_), .. } => Action::Mount,
+            Cli { controllers: true, .. } => Action::Controllers,
             Cli { procs: true, .. } => Action::Procs,
             Cli { processes, .. } if !processes.is_empty() => Action::Move,
             Cli { stat: true, .. } => Action::Stat,

@@ -1,12 +1,14 @@
 //! A read-only look at the machine: the hierarchies, what stands at GROUP in each, what the files hold.
 
 use crate::cli::{Action, Cli};
+use crate::controllers::{self, Controller, OWN_CGROUPS};
 use crate::device_bpf;
 use crate::group::Group;
 use crate::knobs::{self, Look, Write};
 use crate::label::{self, Label};
 use crate::mark::Mark;
 use crate::moving;
+use crate::place::Place;
 use crate::tree::{Hierarchy, Tree, Version};
 use chain::{Failure, Program};
 use std::collections::BTreeMap;
@@ -41,6 +43,10 @@ pub struct Facts {
     pub homes: Vec<(u32, Vec<Option<PathBuf>>)>,
     /// The groups a cgset that was killed has left, for --gc.
     pub leftovers: Vec<Group>,
+    /// Where a hierarchy is to be mounted or taken away.
+    pub place: Option<Place>,
+    /// The controllers of this kernel, for --controllers.
+    pub controllers: Vec<Controller>,
     /// root's mark can be set.
     pub is_root: bool,
     pub program: Option<Program>,
@@ -52,10 +58,14 @@ impl Facts {
     /// # Errors
     /// What was typed is no group or no value, or names what is not here.
     pub fn read(cli: &Cli) -> Result<Facts, Failure> {
+        if let Some(facts) = Facts::of_hierarchies(cli)? {
+            return Ok(facts);
+        }
         let group = cli.group()?;
         let files = cli.files()?;
         if cli.json && !matches!(cli.action(), Action::Stat | Action::Tree) {
-            return Err(Failure::new("--json goes with --stat and --tree").hint("cgset --stat --json GROUP"));
+            return Err(Failure::new("--json goes with --stat, --tree and --controllers")
+                .hint("cgset --stat --json GROUP"));
         }
         if cli.action() != Action::Set && cli.knobs_are_given() {
             return Err(Failure::new("a limit, a label or a file beside an option that writes none")
@@ -97,6 +107,26 @@ impl Facts {
             Action::Gc => Ok(Facts { leftovers: leftovers(&tree), carriers: tree.hierarchies, ..facts }),
             _ => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }.with_groups()),
         }
+    }
+
+    /// What --hierarchy and --controllers are planned on: no group, and perhaps no hierarchy yet.
+    fn of_hierarchies(cli: &Cli) -> Result<Option<Facts>, Failure> {
+        if cli.action() == Action::Controllers {
+            if !cli.operands.is_empty() || cli.knobs_are_given() {
+                return Err(
+                    Failure::new("--controllers is about no group").hint("cgset --controllers [--json]")
+                );
+            }
+            let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+            let controllers = controllers::all(&read("/proc/cgroups"), &read(OWN_CGROUPS), &mounted(cli));
+            return Ok(Some(Facts { controllers, ..Facts::default() }));
+        }
+        let Some(list) = &cli.hierarchy else { return Ok(None) };
+        let [directory] = &cli.operands[..] else {
+            return Err(Failure::new("--hierarchy takes one directory")
+                .hint("limits are set in a call of their own: cgset --hierarchy cpu,memory DIR, then cgset GROUP FILE=VALUE"));
+        };
+        Ok(Some(Facts { place: Some(Place::look(list, Path::new(directory))?), ..Facts::default() }))
     }
 
     /// Looks at the group and at what is above it.

@@ -3,6 +3,7 @@
 
 mod call;
 mod cli;
+mod controllers;
 mod device_bpf;
 mod facts;
 mod group;
@@ -11,7 +12,9 @@ mod knobs;
 mod label;
 mod listing;
 mod mark;
+mod mounting;
 mod moving;
+mod place;
 mod plan;
 mod shell;
 mod stat;

@@ -20,6 +20,8 @@ pub enum Mark {
     Parent,
     /// Gone with the program in it.
     Transient,
+    /// The root of a hierarchy that was mounted, and the directory it was mounted on.
+    Hierarchy,
 }
 
 impl Mark {
@@ -29,6 +31,7 @@ impl Mark {
             Mark::Group => "group",
             Mark::Parent => "parent",
             Mark::Transient => "transient",
+            Mark::Hierarchy => "hierarchy",
         }
     }
 
@@ -41,6 +44,8 @@ impl Mark {
             length = length.or_else(|| get_xattr(Named::Open(file.as_fd()), name, &mut value).ok());
         }
         let text = &value[..length?];
-        [Mark::Group, Mark::Parent, Mark::Transient].into_iter().find(|mark| mark.text().as_bytes() == text)
+        [Mark::Group, Mark::Parent, Mark::Transient, Mark::Hierarchy]
+            .into_iter()
+            .find(|mark| mark.text().as_bytes() == text)
     }
 }

@@ -2,6 +2,7 @@
 
 mod labelling;
 mod making;
+mod mounting;
 mod removing;
 mod writing;
 
@@ -25,6 +26,19 @@ use writing::writing;
 pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
     if cli.action() == Action::Set {
         return set(cli, facts);
+    }
+    if let Some(place) = &facts.place {
+        return Ok(Plan::of(match cli.action() {
+            Action::Unmount => mounting::unmount(place)?,
+            _ => mounting::mount(place)?,
+        }));
+    }
+    if cli.action() == Action::Controllers {
+        let call = Call::PrintControllers { controllers: facts.controllers, json: cli.json };
+        return Ok(Plan::of(vec![Step::new(
+            "/proc/cgroups has a line for each, and so has the root of version 2",
+            call,
+        )]));
     }
     if cli.action() == Action::Gc {
         return Ok(Plan::of(facts.leftovers.iter().map(|group| remove_leftover(group, &facts)).collect()));

@@ -3,11 +3,12 @@
 use crate::call::Call;
 use crate::group::freezer_file;
 use crate::label::attribute;
-use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS};
+use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS, Mark};
+use crate::mounting::options;
 use crate::stat::oom_file;
 use crate::tree::Version;
 use chain::{Shell, join, quote};
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -19,13 +20,7 @@ pub fn of(call: &Call) -> Shell {
             Shell::Line(echo(&text.join(" "), &directory.join("cgroup.subtree_control")))
         }
         Call::MakeGroup { directory, mark, by_root } => {
-            let name = if *by_root { MARK_OF_ROOT } else { MARK_OF_USERS }.to_string_lossy();
-            // setfattr(1) is in Debian's attr, which not every machine has; without a mark the rest is the same.
-            let marked = text(
-                &["! command -v setfattr >/dev/null || setfattr -n ", &name, " -v ", mark.text(), " "],
-                directory,
-                "",
-            );
+            let marked = marked(*mark, directory, if *by_root { MARK_OF_ROOT } else { MARK_OF_USERS });
             lines([join(["mkdir".as_ref(), "-p".as_ref(), directory.as_os_str()]), marked])
         }
         Call::SetLabel { key, values } => {
@@ -70,6 +65,34 @@ pub fn of(call: &Call) -> Shell {
             let words = ["cat".into()].into_iter().chain(files);
             Shell::Line(joined([join(words), " | sort -nu".into()]))
         }
+        Call::MakeDirectory { directory } => {
+            lines([text(&["mkdir "], directory, ""), marked(Mark::Hierarchy, directory, MARK_OF_ROOT)])
+        }
+        Call::RemoveDirectory { directory } => {
+            let is_ours = text(
+                &["[ \"$(getfattr --only-values -n ", &MARK_OF_ROOT.to_string_lossy(), " "],
+                directory,
+                " 2>/dev/null)\" != hierarchy ] || rmdir ",
+            );
+            Shell::Line(joined([is_ours, quote(directory.as_os_str())]))
+        }
+        Call::MountHierarchy { controllers, directory, is_new } => {
+            let options = options(controllers);
+            let words = ["mount", "-t", "cgroup", "-o", &format!("nosuid,nodev,noexec,{options}"), "cgroup"];
+            let line = join(words.iter().map(OsStr::new).chain([directory.as_os_str()]));
+            match is_new {
+                true => lines([line, marked(Mark::Hierarchy, directory, MARK_OF_ROOT)]),
+                false => Shell::Line(line),
+            }
+        }
+        Call::UnmountHierarchy { directory } => Shell::Line(text(&["umount "], directory, "")),
+        Call::AwaitRelease { controllers, .. } => {
+            let any = controllers.join("\\|");
+            Shell::Line(format!("while grep -q ':\\(.*,\\)\\?\\({any}\\)\\(,.*\\)\\?:' /proc/self/cgroup; do sleep 0.1; done").into())
+        }
+        Call::PrintControllers { .. } => {
+            Shell::Line("cat /proc/cgroups; grep -s . /sys/fs/cgroup/cgroup.controllers || :".into())
+        }
         Call::PrintTree { hierarchies, group, .. } => {
             let places = hierarchies.iter().map(|one| one.mount.join(group).into_os_string());
             let words = ["find".into()].into_iter().chain(places);
@@ -91,6 +114,16 @@ fn lines(lines: impl IntoIterator<Item = OsString>) -> Shell {
 
 fn echo(value: &str, path: &Path) -> OsString {
     text(&["echo ", &quote(value.as_ref()).to_string_lossy(), " > "], path, "")
+}
+
+/// setfattr(1) is in Debian's attr, which not every machine has; without a mark the rest is the same.
+fn marked(mark: Mark, directory: &Path, name: &CStr) -> OsString {
+    let name = name.to_string_lossy();
+    text(
+        &["! command -v setfattr >/dev/null || setfattr -n ", &name, " -v ", mark.text(), " "],
+        directory,
+        "",
+    )
 }
 
 /// setfattr(1) takes text in double quotes as it is, but for a backslash before these two and before octal digits.

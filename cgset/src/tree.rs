@@ -23,6 +23,27 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
+    /// What is mounted there, if that is a hierarchy; `controllers_at` names those of version 2.
+    pub fn of_mount(mounted: chain::Mount, controllers_at: &impl Fn(&Path) -> String) -> Option<Hierarchy> {
+        let mount = mounted.point;
+        match mounted.kind.as_str() {
+            "cgroup2" => {
+                let controllers = controllers_at(&mount).split_whitespace().map(str::to_owned).collect();
+                Some(Hierarchy { version: Version::Two, mount, controllers })
+            }
+            "cgroup" => {
+                let (mut controllers, valued): (Vec<String>, Vec<String>) =
+                    mounted.super_options.into_iter().partition(|word| !word.contains('='));
+                controllers.retain(|word| !NO_CONTROLLERS.contains(&word.as_str()));
+                if controllers.is_empty() {
+                    controllers.extend(valued.into_iter().find(|word| word.starts_with("name=")));
+                }
+                (!controllers.is_empty()).then_some(Hierarchy { version: Version::One, mount, controllers })
+            }
+            _ => None,
+        }
+    }
+
     /// It carries a name in place of controllers, as systemd's own.
     pub fn is_named(&self) -> bool {
         self.version == Version::One && self.controllers.iter().any(|name| name.starts_with("name="))
@@ -57,7 +78,7 @@ impl Tree {
     pub fn with_named(mountinfo: &str, controllers_at: impl Fn(&Path) -> String) -> Vec<Hierarchy> {
         let mut hierarchies: Vec<Hierarchy> = Vec::new();
         for mount in chain::mounts_in(mountinfo.as_bytes()) {
-            let Some(hierarchy) = Tree::of_mount(mount, &controllers_at) else { continue };
+            let Some(hierarchy) = Hierarchy::of_mount(mount, &controllers_at) else { continue };
             // One that is mounted twice is the same twice.
             let is_known = |known: &Hierarchy| {
                 (known.version, &known.controllers) == (hierarchy.version, &hierarchy.controllers)
@@ -67,26 +88,6 @@ impl Tree {
             }
         }
         hierarchies
-    }
-
-    fn of_mount(mounted: chain::Mount, controllers_at: &impl Fn(&Path) -> String) -> Option<Hierarchy> {
-        let mount = mounted.point;
-        match mounted.kind.as_str() {
-            "cgroup2" => {
-                let controllers = controllers_at(&mount).split_whitespace().map(str::to_owned).collect();
-                Some(Hierarchy { version: Version::Two, mount, controllers })
-            }
-            "cgroup" => {
-                let (mut controllers, valued): (Vec<String>, Vec<String>) =
-                    mounted.super_options.into_iter().partition(|word| !word.contains('='));
-                controllers.retain(|word| !NO_CONTROLLERS.contains(&word.as_str()));
-                if controllers.is_empty() {
-                    controllers.extend(valued.into_iter().find(|word| word.starts_with("name=")));
-                }
-                (!controllers.is_empty()).then_some(Hierarchy { version: Version::One, mount, controllers })
-            }
-            _ => None,
-        }
     }
 
     /// A tree of plain directories, for tests without privileges: version 2 if `root` holds `cgroup.controllers`, else

@@ -108,11 +108,17 @@ fn what_was_typed_wrong_is_named_with_its_cure() {
     refused(
         &["--procs", "--json", "web"],
         125,
-        "cgset: --json goes with --stat and --tree\ncgset: hint: cgset --stat --json GROUP\n",
+        "cgset: --json goes with --stat, --tree and --controllers\ncgset: hint: cgset --stat --json GROUP\n",
     );
     for words in [
         &["--transient", "web"][..],
         &["--freeze", "--thaw", "web"],
+        &["--move", "0", "web"],
+        &["--move", "x", "web"],
+        &["--hierarchy", "cpu"],
+        &["--hierarchy", "cpu", "a", "b"],
+        &["--hierarchy", "cpu", "--procs", "a"],
+        &["--controllers", "web", "memory.max=1"],
         &["--procs", "web", "--", "true"],
         &[],
         &["--memroy", "1M", "web"],

@@ -1,10 +1,12 @@
 //! Each call as strace prints it.
 
 use super::Call;
+use crate::controllers::OWN_CGROUPS;
 use crate::device_bpf;
 use crate::group;
 use crate::label;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS};
+use crate::mounting::options;
 use crate::stat;
 use chain::quoted;
 use std::fmt::{self, Display};
@@ -89,6 +91,21 @@ impl Display for Call {
                     .collect();
                 f.write_str(&lines.join("\n"))
             }
+            Call::MakeDirectory { directory } => write!(f, "mkdir({}, 0755)", quoted(directory)),
+            Call::RemoveDirectory { directory } => write!(f, "rmdir({})", quoted(directory)),
+            Call::MountHierarchy { controllers, directory, .. } => write!(
+                f,
+                "mount(\"cgroup\", {}, \"cgroup\", MS_NOSUID|MS_NODEV|MS_NOEXEC, {})",
+                quoted(directory),
+                quoted(options(controllers))
+            ),
+            Call::UnmountHierarchy { directory } => {
+                write!(f, "umount2({}, UMOUNT_NOFOLLOW)", quoted(directory))
+            }
+            Call::AwaitRelease { controllers, .. } => {
+                write!(f, "read(\"{OWN_CGROUPS}\") until {} is on no hierarchy", controllers.join(","))
+            }
+            Call::PrintControllers { .. } => write!(f, "read(\"/proc/cgroups\")"),
             Call::PrintTree { hierarchies, group, .. } => {
                 let lines: Vec<String> = hierarchies
                     .iter()

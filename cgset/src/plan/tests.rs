@@ -324,4 +324,19 @@ fn the_tree_is_read_in_every_hierarchy_the_group_is_in() {
     assert!(refusal((cli, nowhere)).starts_with("\"web\": there is no such group"));
 }
 
+#[test]
+fn each_process_is_moved_by_itself_into_every_hierarchy_of_the_group_and_back_on_failure() {
+    let (cli, mut there) = with_group("--move 7 --move 8 web", &two(), None, &[], &[]);
+    there.homes = vec![(7, vec![Some("/cg/old".into())]), (8, vec![None])];
+    let plan = plan(&cli, there).unwrap();
+    assert_eq!(
+        plan.story(),
+        ["write(\"/cg/web/cgroup.procs\", \"7\")", "write(\"/cg/web/cgroup.procs\", \"8\")"]
+    );
+    assert!(
+        format!("{:?}", plan.steps[0])
+            .contains("undo: Some(MoveProcess { process: 7, groups: [\"/cg/old\"], homes: [] })")
+    );
+}
+
 mod limits;

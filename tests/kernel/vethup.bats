@@ -10,33 +10,18 @@
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
 
 load lib.bash
+load net.bash
 
 setup_file() {
 	setup_world_file
 }
 
 setup() {
-	setup_world
-	# The names of ip-netns(8) are the test's own.
-	mkdir -p /run
-	mount -t tmpfs -o mode=755 run /run
-	links_before=$(links)
-	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+	setup_network
 }
 
 teardown() {
-	vethup --down
-	for name in $(ip netns list | cut -d' ' -f1); do ip netns delete "$name"; done
-	ip link delete wan0 2>/dev/null || :
-	umount /run
-	nothing_left || return
-	same "$links_before" "$(links)" || return
-	[ -z "$(nft list ruleset)" ] || fail "$(nft list ruleset)" || return
-	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
-}
-
-links() {
-	ip -o link | cut -d: -f2
+	network_is_as_it_was
 }
 
 # Asks the internet who is asking; nothing when it does not answer.
@@ -67,10 +52,6 @@ CABLE="a cable: one end in the bridge, the other in there; the outer end's name 
 	vethup --down
 	vethup --down
 	[ -z "$(ip -o link show type bridge)" ]
-}
-
-no_port() {
-	[ -z "$(ip -o link show type veth)" ]
 }
 
 @test "it is one process all along, its exit status and stdin are the program's, and 126 and 127 change nothing" {
@@ -300,33 +281,6 @@ vethup: hint: wiring takes root over this network namespace (CAP_NET_ADMIN): run
 }
 
 # ---- telling
-
-# Prints what is on both sides of a wire, without numbers and hardware addresses of chance.
-wired() {
-	cat >see <<-'END'
-		ip -o link | cut -d: -f2 | cut -d@ -f1
-		ip -o address show scope global | sed 's/^[0-9]*: //'
-		ip route
-		cat /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/ip_unprivileged_port_start
-		touch seen
-		until [ -e enough ]; do sleep 0.05; done
-	END
-	rm -f enough seen
-	start "$@" sh see >inside
-	until_true exists seen
-	{
-		ip -d -o link | sed -E 's/^[0-9]+: //; s/@[^:]*//; s|link/ether [^ ]*|link/ether|; s/link-netns[^ ]* [^ ]*//; s/(bridge_id|designated_[^ ]*|root_id|port_id|port_no|[a-z_]*_timer|num[tr]xqueues|gso_[^ ]*|gro_[^ ]*|tso_[^ ]*) +[^ ]*//g'
-		ip -o -4 address show | sed 's/^[0-9]*: //'
-		nft list ruleset
-		cat /proc/sys/net/ipv4/ip_forward
-	} >outside
-	touch enough
-	finish
-	[ "$status" = 0 ]
-	until_true no_port
-	vethup --down
-	cat inside outside
-}
 
 @test "dry run equals run: links, addresses, routes, rules and settings on both sides" {
 	for options in '' '--nat' '--nat --address 10.98.5.5/16 --ifname wan --mtu 1400 --mac 02:00:00:00:00:07' '--gateway 10.98.0.1/16 --gateway fd00::1/64 --address auto --address fd00::2/64'; do

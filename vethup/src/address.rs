@@ -12,6 +12,11 @@ pub struct Address {
 }
 
 impl Address {
+    /// An address with no network around it.
+    pub fn alone(ip: IpAddr) -> Address {
+        Address { ip, length: if ip.is_ipv4() { 32 } else { 128 } }
+    }
+
     /// Whether both are of version 4, or both of version 6.
     pub fn is_of_the_kind_of(self, other: Address) -> bool {
         self.ip.is_ipv4() == other.ip.is_ipv4()

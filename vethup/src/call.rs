@@ -2,12 +2,14 @@
 //! to do when the kernel says no.
 
 use crate::address::Address;
-use crate::cli::{Hardware, Wish};
+use crate::cli::Hardware;
 use crate::facts::FORWARDING;
 use crate::list::Bridge;
-use crate::nft::{self, Nft};
-use crate::rtnl::{self, ALIAS, End};
-use chain::netlink::{Message, Netlink};
+use crate::nft;
+use crate::pair::{self, Meant, Pair};
+use crate::rtnl::{self, ALIAS};
+use crate::state::{Side, State};
+use chain::netlink::Netlink;
 use chain::{Answer, Refusal, Shell, print_data, quoted};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -16,32 +18,8 @@ use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::time::Duration;
-
-/// In which namespace a link is: the one vethup was started in, or the one that is wired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    Outside,
-    Inside,
-}
-
-/// A pair of links to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
-    pub wish: Wish,
-    /// The bridge with its own address, which lies in the network where a free one is looked for.
-    pub bridge: String,
-    pub gateway: Option<Address>,
-    pub ifname: String,
-    pub hardware: Option<Hardware>,
-    pub mtu: Option<u32>,
-    pub start: u32,
-    /// The address a script takes.
-    pub in_shell: Option<Address>,
-}
 
 /// A call; each variant is named after the message or the system call.
 #[derive(Debug)]
@@ -54,10 +32,20 @@ pub enum Call {
     Enslave { name: String, index: i32, bridge: String },
     /// RTM_NEWLINK
     Free { name: String, index: i32 },
+    /// RTM_NEWLINK, twice
+    FreeAndSetDown { name: String, index: i32 },
+    /// RTM_NEWLINK
+    SetDown { name: String, index: i32 },
+    /// RTM_NEWLINKPROP
+    AddAltName { name: String, index: i32, alt_name: String },
+    /// RTM_DELLINKPROP
+    RemoveAltName { name: String, index: i32, alt_name: String },
     /// RTM_DELLINK
     RemoveLink { name: String, unless_in_use: bool },
     /// RTM_NEWADDR; without an address the one that was found
-    AddAddress { link: String, address: Option<Address>, side: Side, in_shell: Option<Address> },
+    AddAddress { link: String, address: Meant, side: Side },
+    /// RTM_NEWADDR and RTM_NEWROUTE on the outer end: the gateways, and the way to each address inside
+    AddHostEnd { pair: Pair, gateways: Vec<IpAddr>, addresses: Vec<Meant> },
     /// RTM_DELADDR
     RemoveAddress { link: String, address: Address },
     /// A transaction of nf_tables
@@ -77,53 +65,13 @@ pub enum Call {
     /// RTM_NEWLINK
     SetUp { link: String },
     /// RTM_NEWROUTE
+    AddLinkRoute { to: IpAddr, link: String },
+    /// RTM_NEWROUTE
     AddRoute { gateway: IpAddr, link: String },
     /// A file below `/proc/sys`
     WriteSysctl { name: &'static str, value: String },
     /// What was found
     Print { bridges: Vec<Bridge>, json: bool },
-}
-
-/// What one call makes for another.
-#[derive(Default)]
-pub struct State {
-    outside: Option<Netlink>,
-    inside: Option<Netlink>,
-    nft: Option<Nft>,
-    /// The setting of the namespace vethup was started in, wherever this process is.
-    forwarding: Option<File>,
-    /// The outer end, and the address it was named after.
-    veth: Option<(String, Address)>,
-    indices: Vec<(Side, String, i32)>,
-}
-
-impl State {
-    fn socket(&self, side: Side) -> Result<&Netlink, Refusal> {
-        let socket = if side == Side::Outside { &self.outside } else { &self.inside };
-        socket.as_ref().ok_or_else(|| Errno::EBADF.into())
-    }
-
-    fn outside(&self) -> Result<&Netlink, Refusal> {
-        self.socket(Side::Outside)
-    }
-
-    fn nft(&mut self) -> Result<&Nft, Refusal> {
-        match &mut self.nft {
-            Some(nft) => Ok(nft),
-            none => Ok(none.insert(Nft::open()?)),
-        }
-    }
-
-    /// The index of a link: asked for once, because the kernel answers with all it knows of it.
-    fn index_of(&mut self, link: &str, side: Side) -> Result<i32, Refusal> {
-        let known = self.indices.iter().find(|(place, name, _)| *place == side && name == link);
-        if let Some((_, _, index)) = known {
-            return Ok(*index);
-        }
-        let found = rtnl::link(self.socket(side)?, link)?.ok_or(Errno::ENODEV)?;
-        self.indices.push((side, link.to_owned(), found.index));
-        Ok(found.index)
-    }
 }
 
 impl Display for Call {
@@ -138,11 +86,26 @@ impl Display for Call {
                 sent(f, format!("RTM_NEWLINK, \"{name}\", IFF_UP, master \"{bridge}\""))
             }
             Call::Free { name, .. } => sent(f, format!("RTM_NEWLINK, \"{name}\", no master")),
+            Call::FreeAndSetDown { name, .. } => {
+                sent(f, format!("RTM_NEWLINK, \"{name}\", no master, not IFF_UP"))
+            }
+            Call::SetDown { name, .. } => sent(f, format!("RTM_NEWLINK, \"{name}\", not IFF_UP")),
+            Call::AddAltName { name, alt_name, .. } => {
+                sent(f, format!("RTM_NEWLINKPROP, \"{name}\", altname \"{alt_name}\""))
+            }
+            Call::RemoveAltName { name, alt_name, .. } => {
+                sent(f, format!("RTM_DELLINKPROP, \"{name}\", altname \"{alt_name}\""))
+            }
             Call::RemoveLink { name, .. } => sent(f, format!("RTM_DELLINK, \"{name}\"")),
-            Call::AddAddress { link, address, .. } => {
-                let address =
-                    address.map_or("the address it was named after".into(), |address| address.to_string());
-                sent(f, format!("RTM_NEWADDR, \"{link}\", {address}"))
+            Call::AddAddress { link, address, .. } => sent(f, format!("RTM_NEWADDR, \"{link}\", {address}")),
+            Call::AddHostEnd { pair, gateways, addresses } => {
+                let outer = pair.outer();
+                let gateways =
+                    gateways.iter().map(|ip| format!("RTM_NEWADDR, \"{outer}\", {}", Address::alone(*ip)));
+                let routes =
+                    addresses.iter().map(|address| format!("RTM_NEWROUTE, {address} dev \"{outer}\""));
+                let lines = gateways.chain(routes).map(|text| format!("sendto(NETLINK_ROUTE, {{{text}}})"));
+                f.write_str(&lines.collect::<Vec<_>>().join("\n"))
             }
             Call::RemoveAddress { link, address } => sent(f, format!("RTM_DELADDR, \"{link}\", {address}")),
             Call::AddNat { bridge, network, forwarding } => write!(
@@ -158,41 +121,34 @@ impl Display for Call {
             Call::WriteForwarding { value } => write!(f, "write(\"{FORWARDING}\", \"{value}\")"),
             Call::UnshareNet => f.write_str("unshare(CLONE_NEWNET)"),
             Call::JoinNs { path, .. } => write!(f, "setns({}, CLONE_NEWNET)", quoted(path)),
-            Call::AddVeth(pair) => sent(
-                f,
-                format!(
-                    "RTM_NEWLINK, \"{}\", \"veth\", IFF_UP, master \"{}\", peer {{\"{}\", in the namespace}}",
-                    pair.name(),
-                    pair.bridge,
-                    pair.ifname
-                ),
-            ),
+            Call::AddVeth(pair) => {
+                let master = pair.bridge.iter().map(|bridge| format!(", master \"{bridge}\""));
+                let group = pair.is_grouped().then(|| format!(", group {}", rtnl::GROUP));
+                let kept: String = master.chain(group).collect();
+                let (outer, ifname) = (pair.outer(), &pair.ifname);
+                sent(
+                    f,
+                    format!(
+                        "RTM_NEWLINK, \"{outer}\", \"veth\", IFF_UP{kept}, peer {{\"{ifname}\", in the namespace}}"
+                    ),
+                )?;
+                match &pair.peer_name {
+                    Some(name) => write!(
+                        f,
+                        "\nsendto(NETLINK_ROUTE, {{RTM_NEWLINKPROP, \"{name}\", altname \"{}\"}})",
+                        pair.reserving()
+                    ),
+                    None => Ok(()),
+                }
+            }
             Call::RemoveVeth => sent(f, "RTM_DELLINK, the pair".into()),
             Call::SetUp { link } => sent(f, format!("RTM_NEWLINK, \"{link}\", IFF_UP")),
+            Call::AddLinkRoute { to, link } => sent(f, format!("RTM_NEWROUTE, {to} dev \"{link}\"")),
             Call::AddRoute { gateway, link } => {
                 sent(f, format!("RTM_NEWROUTE, default via {gateway} dev \"{link}\""))
             }
             Call::WriteSysctl { name, value } => write!(f, "write(\"/proc/sys/{name}\", \"{value}\")"),
             Call::Print { .. } => f.write_str("write(1)"),
-        }
-    }
-}
-
-impl Pair {
-    /// The outer end's name, as far as it is known before.
-    fn name(&self) -> String {
-        match self.wish {
-            Wish::Address(address) => address.link_name(),
-            Wish::Auto => "bx…".into(),
-        }
-    }
-
-    /// The addresses to try, in order; the one that was asked for again and again for a moment.
-    pub fn candidates(&self) -> Box<dyn Iterator<Item = Address> + '_> {
-        match (self.wish, self.gateway) {
-            (Wish::Address(address), _) => Box::new(std::iter::repeat_n(address, ATTEMPTS)),
-            (Wish::Auto, Some(gateway)) => Box::new(gateway.neighbours(self.start)),
-            (Wish::Auto, None) => Box::new(std::iter::empty()),
         }
     }
 }
@@ -215,14 +171,37 @@ impl chain::Call for Call {
                 state.outside()?.request([rtnl::enslave(*index, bridge)])?;
             }
             Call::Free { index, .. } => state.outside()?.request([rtnl::enslave(*index, 0)])?,
+            Call::FreeAndSetDown { index, .. } => {
+                state.outside()?.request([rtnl::enslave(*index, 0), rtnl::down(*index)])?;
+            }
+            Call::SetDown { index, .. } => {
+                return unless_gone(state.outside()?.request([rtnl::down(*index)]));
+            }
+            Call::AddAltName { index, alt_name, .. } => {
+                return unless_there(state.outside()?.request([rtnl::alt_name(*index, alt_name, true)]));
+            }
+            Call::RemoveAltName { index, alt_name, .. } => {
+                return unless_gone(state.outside()?.request([rtnl::alt_name(*index, alt_name, false)]));
+            }
             Call::RemoveLink { name, unless_in_use } => {
                 return remove_link(state.outside()?, name, *unless_in_use);
             }
-            Call::AddAddress { link, address, side, .. } => {
-                let found = state.veth.as_ref().map(|(_, address)| *address);
-                let address = address.or(found).ok_or(Errno::EADDRNOTAVAIL)?;
+            Call::AddAddress { link, address, side } => {
+                let address = address.known(state)?;
                 let index = state.index_of(link, *side)?;
                 return unless_there(state.socket(*side)?.request([rtnl::add_address(index, address)]));
+            }
+            Call::AddHostEnd { gateways, addresses, .. } => {
+                let (outer, _) = state.veth.clone().ok_or(Errno::ENODEV)?;
+                let index = state.index_of(&outer, Side::Outside)?;
+                for gateway in gateways {
+                    let message = rtnl::add_address(index, Address::alone(*gateway));
+                    state.outside()?.request([message])?;
+                }
+                for address in addresses {
+                    let message = rtnl::add_route(index, Some(address.known(state)?.ip), None);
+                    state.outside()?.request([message])?;
+                }
             }
             Call::RemoveAddress { link, address } => {
                 let index = state.index_of(link, Side::Outside)?;
@@ -248,7 +227,7 @@ impl chain::Call for Call {
                 setns(file, CloneFlags::CLONE_NEWNET)?;
                 state.inside = Some(Netlink::open(SockProtocol::NetlinkRoute)?);
             }
-            Call::AddVeth(pair) => return add_veth(pair, state),
+            Call::AddVeth(pair) => return pair::add(pair, state),
             Call::RemoveVeth => {
                 let Some((name, _)) = state.veth.take() else { return Ok(Answer::AlreadyThere) };
                 return remove_link(state.outside()?, &name, false);
@@ -257,9 +236,13 @@ impl chain::Call for Call {
                 let index = state.index_of(link, Side::Inside)?;
                 state.socket(Side::Inside)?.request([rtnl::up(index)])?;
             }
+            Call::AddLinkRoute { to, link } => {
+                let index = state.index_of(link, Side::Inside)?;
+                state.socket(Side::Inside)?.request([rtnl::add_route(index, Some(*to), None)])?;
+            }
             Call::AddRoute { gateway, link } => {
                 let index = state.index_of(link, Side::Inside)?;
-                state.socket(Side::Inside)?.request([rtnl::add_route(index, *gateway)])?;
+                state.socket(Side::Inside)?.request([rtnl::add_route(index, None, Some(*gateway))])?;
             }
             Call::WriteSysctl { name, value } => {
                 let mut file = OpenOptions::new().write(true).open(format!("/proc/sys/{name}"))?;
@@ -298,37 +281,4 @@ fn remove_link(socket: &Netlink, name: &str, unless_in_use: bool) -> Result<Answ
         return Ok(Answer::AlreadyThere);
     }
     unless_gone(socket.request([rtnl::remove(name)]))
-}
-
-/// The kernel takes a network apart some time after its last process has ended, and the cables that led there with it.
-const ATTEMPTS: usize = 50;
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// Makes the pair under the name of the first address that nobody has: two of one name the kernel never makes.
-fn add_veth(pair: &Pair, state: &mut State) -> Result<Answer, Refusal> {
-    let master = state.index_of(&pair.bridge, Side::Outside)?;
-    let inside = File::open("/proc/self/ns/net")?;
-    for address in pair.candidates() {
-        let name = address.link_name();
-        let here = End { name: &name, mtu: pair.mtu };
-        let there = End { name: &pair.ifname, mtu: pair.mtu };
-        let message: Message = rtnl::veth(&here, master, &there, pair.hardware, inside.as_fd());
-        match state.outside()?.request([message]) {
-            Ok(()) => {
-                state.veth = Some((name.clone(), address));
-                return Ok(Answer::Made(format!("0: {name}, for {address}")));
-            }
-            Err(refusal) if refusal.errno != Some(Errno::EEXIST) => return Err(refusal),
-            // The name may be that of the inner end, which is there as well.
-            Err(refusal) if rtnl::link(state.socket(Side::Inside)?, &pair.ifname)?.is_some() => {
-                return Err(refusal);
-            }
-            Err(_) => {}
-        }
-        if pair.wish != Wish::Auto {
-            std::thread::sleep(PAUSE);
-        }
-    }
-    // What is missing is an address, whatever the kernel said of names.
-    Err(if pair.wish == Wish::Auto { Errno::EADDRNOTAVAIL } else { Errno::EADDRINUSE }.into())
 }

@@ -19,10 +19,16 @@ pub struct Cli {
     /// The bridge's own address, which is the way out for those behind it [default: 10.98.0.1/16]
     #[arg(short, long, value_name = "ADDR/LEN", help_heading = "Outside")]
     pub gateway: Vec<Address>,
-    /// Make this interface a port of the bridge
+    /// Make this interface a port of the bridge, until --down
     #[arg(long, value_name = "DEV", help_heading = "Outside", value_parser = link_name)]
     pub uplink: Option<String>,
-    /// Let those behind the bridge out under this machine's address; switches its forwarding on, until --down
+    /// No bridge: a route to each address, and nobody beside it [gateway: 10.97.0.1/16]
+    #[arg(long, help_heading = "Outside", conflicts_with_all = ["bridge", "uplink"])]
+    pub no_bridge: bool,
+    /// What this machine's end of the cable is called
+    #[arg(long, value_name = "NAME", help_heading = "Outside", value_parser = link_name)]
+    pub peer_name: Option<String>,
+    /// Let those it wires out under this machine's address; switches its forwarding on, until --down
     #[arg(long, help_heading = "Outside")]
     pub nat: bool,
 
@@ -42,11 +48,11 @@ pub struct Cli {
     #[arg(long, value_name = "NAME|PATH|PID", help_heading = "Inside", conflicts_with = "program")]
     pub netns: Option<OsString>,
 
-    /// Remove everything vethup made, or what belongs to --bridge, and put forwarding back
-    #[arg(long, help_heading = "Afterwards", conflicts_with_all = ["program", "netns", "nat", "address", "gateway", "uplink"])]
+    /// Remove everything vethup made, or what belongs to --bridge, and put back what it changed
+    #[arg(long, help_heading = "Afterwards", conflicts_with_all = ["program", "netns", "nat", "address", "gateway", "uplink", "peer_name"])]
     pub down: bool,
-    /// Print bridges and what is wired to them
-    #[arg(long, help_heading = "Afterwards", conflicts_with_all = ["program", "netns", "nat", "address", "gateway", "uplink", "down"])]
+    /// Print bridges, what is wired to them, and who has the other end
+    #[arg(long, help_heading = "Afterwards", conflicts_with_all = ["program", "netns", "nat", "address", "gateway", "uplink", "no_bridge", "peer_name", "down"])]
     pub list: bool,
     /// With --list: as JSON, whose keys stay
     #[arg(long, help_heading = "Afterwards", requires = "list")]
@@ -65,6 +71,21 @@ pub struct Cli {
 pub enum Wish {
     Auto,
     Address(Address),
+}
+
+impl Wish {
+    /// The address that was asked for.
+    pub fn address(self) -> Option<Address> {
+        match self {
+            Wish::Auto => None,
+            Wish::Address(address) => Some(address),
+        }
+    }
+
+    /// Whether it is of version 4, as any that is found is.
+    pub fn is_version_4(self) -> bool {
+        self.address().is_none_or(|address| address.ip.is_ipv4())
+    }
 }
 
 /// Six bytes.

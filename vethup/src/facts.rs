@@ -2,13 +2,17 @@
 
 use crate::address::Address;
 use crate::cli::{Cli, netns_path, why_no_netns};
+use crate::firewall::{self, Firewall};
+use crate::holder::{self, Holder};
 use crate::nft::{Nft, Table};
-use crate::rtnl::{self, Link};
+use crate::pair;
+use crate::rtnl::{self, GROUP, Link};
 use chain::netlink::Netlink;
 use chain::{Failure, Mode, Program, Refusal, quoted};
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -26,10 +30,16 @@ pub struct Facts {
     /// Where packets for other networks go: the link's name and the network. Looked up where a bridge is to be made.
     pub routes: Vec<(String, Address)>,
     pub uplink: Option<Link>,
-    /// Links of vethup's, and their ports. Looked up for --down and --list, and in a dry run to find a free address.
+    /// Whether the way to everywhere else leads through the uplink.
+    pub is_way_out: bool,
+    /// Every link. Looked up for --down, --list and --uplink, and in a dry run to find a free address.
     pub links: Vec<Link>,
-    /// Addresses of those bridges, by index.
+    /// Their addresses, by index.
     pub all_addresses: Vec<(i32, Address)>,
+    /// Who is behind the cables, by the number of their namespace. Looked up for --list.
+    pub holders: HashMap<i32, Holder>,
+    /// Chains of others that drop what is passed on. Looked up where something is.
+    pub firewalls: Vec<Firewall>,
     /// Tables of vethup's; none where this process may not ask. Looked up where they matter.
     pub tables: Option<Vec<Table>>,
     /// What forwarding is set to.
@@ -60,7 +70,7 @@ impl Facts {
         })?;
         let mut facts = Facts { program, start: std::process::id(), ..Facts::default() };
         let is_dry = matches!(mode, Mode::DryRun(_));
-        if cli.down || cli.list || is_dry {
+        if cli.down || cli.list || cli.uplink.is_some() || is_dry {
             facts.links = rtnl::links(&socket).map_err(refused)?;
             facts.all_addresses = rtnl::addresses(&socket).map_err(refused)?;
         }
@@ -68,6 +78,14 @@ impl Facts {
             // In this order: who switches it on has put down before what it was.
             facts.forwarding = std::fs::read_to_string(FORWARDING).unwrap_or_default().trim_end().to_owned();
             facts.tables = tables(!cli.list)?;
+        }
+        if cli.list || cli.nat || cli.uplink.is_some() {
+            // Who may not ask is not warned either.
+            facts.firewalls = Nft::open().and_then(|nft| firewall::droppers(&nft))
+                .unwrap_or_default();
+        }
+        if cli.list && facts.links.iter().any(|link| pair::is_ours(link, &facts.links)) {
+            facts.holders = holder::holders(&socket);
         }
         if cli.down || cli.list {
             return Ok(facts);
@@ -80,20 +98,30 @@ impl Facts {
     }
 
     fn look_at_bridge(&mut self, cli: &Cli, socket: &Netlink) -> Result<(), Refusal> {
-        self.bridge = rtnl::link(socket, cli.bridge_name())?;
-        if let Some(name) = &cli.uplink {
-            self.uplink = rtnl::link(socket, name)?;
+        if !cli.no_bridge {
+            self.bridge = rtnl::link(socket, cli.bridge_name())?;
         }
         if let Some(bridge) = &self.bridge {
             let own = rtnl::addresses(socket)?.into_iter().filter(|(index, _)| *index == bridge.index);
             self.addresses = own.map(|(_, address)| address).collect();
         }
         // Where the bridge gets an address, nobody else may have its network.
-        if self.addresses.is_empty() || cli.gateway.iter().any(|gateway| !self.addresses.contains(gateway)) {
+        let is_new = self.addresses.is_empty() || cli.gateway.iter().any(|one| !self.addresses.contains(one));
+        let routes = if is_new || cli.uplink.is_some() { rtnl::routes(socket)? } else { Vec::new() };
+        if let Some(name) = &cli.uplink {
+            self.uplink = rtnl::link(socket, name)?;
+            let is_uplink = |index| self.uplink.as_ref().is_some_and(|link| link.index == index);
+            self.is_way_out = routes.iter().any(|(index, to)| to.is_none() && is_uplink(*index));
+        }
+        if is_new {
             let links = rtnl::links(socket)?;
-            let name = |index| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
-            let named = |(index, network)| (name(index).unwrap_or_default(), network);
-            self.routes = rtnl::routes(socket)?.into_iter().map(named).collect();
+            // Ways to single addresses may lie beside each other.
+            let is_other =
+                |link: &&Link| !(cli.no_bridge && link.group == GROUP && pair::is_ours(link, &links));
+            let name = |index| {
+                links.iter().filter(is_other).find(|link| link.index == index).map(|link| link.name.clone())
+            };
+            self.routes = routes.into_iter().filter_map(|(index, to)| Some((name(index)?, to?))).collect();
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use crate::facts::Facts;
 use crate::rtnl::ALIAS;
 use chain::{Failure, quoted};
 
-/// Where nothing else was said.
-const DEFAULT_GATEWAY: &str = "10.98.0.1/16";
+/// Where nothing else was said: of the bridge, and where there is none.
+const DEFAULT_GATEWAYS: [&str; 2] = ["10.98.0.1/16", "10.97.0.1/16"];
 
 /// The bridge's own addresses as they are to be, at most one of each version: those behind it are in one network.
 ///
@@ -39,9 +39,28 @@ pub fn gateways(cli: &Cli, facts: &Facts) -> Result<Vec<Address>, Failure> {
     match chosen.is_empty() {
         true if is_somebodys => Err(Failure::new(format!("{name}: this bridge has no address"))
             .hint("--gateway ADDR/LEN gives it one, which is the way out for those behind it")),
-        true => Ok(DEFAULT_GATEWAY.parse().into_iter().collect()),
+        true => Ok(DEFAULT_GATEWAYS[usize::from(cli.no_bridge)].parse().into_iter().collect()),
         false => Ok(chosen),
     }
+}
+
+/// A network that packets go to another way already.
+///
+/// # Errors
+/// It is one.
+pub fn refuse_taken(gateway: Address, cli: &Cli, facts: &Facts) -> Result<(), Failure> {
+    let is_taken = |(_, network): &&(String, Address)| network.overlaps(gateway);
+    let Some((link, network)) = facts.routes.iter().find(is_taken) else { return Ok(()) };
+    let failure = Failure::new(format!("{}: packets for {network} go to {link}", gateway.network()))
+        .why("an address makes this machine a part of that network");
+    Err(match cli.uplink.as_ref() == Some(link) {
+        true => failure.hint(format!(
+            "a port has no use for an address: ip address flush dev {link}, and --gateway gives it to the bridge"
+        )),
+        false => failure.hint(
+            "--gateway ADDR/LEN names a network nobody here uses, as in --gateway 10.99.0.1/16",
+        ),
+    })
 }
 
 /// An address that no host can have.
@@ -60,22 +79,31 @@ fn refuse_no_host(option: &str, address: Address) -> Result<(), Failure> {
     Ok(())
 }
 
-/// An address that cannot be given to what is wired to a bridge with these addresses.
+/// An address that cannot be given to what is wired to a bridge with these addresses, or to them without one.
 ///
 /// # Errors
 /// It is no host's, or the bridge's own, or of another network; or there is none to be found.
-pub fn refuse_address(wish: Wish, gateways: &[Address]) -> Result<(), Failure> {
+pub fn refuse_address(wish: Wish, gateways: &[Address], has_bridge: bool) -> Result<(), Failure> {
+    let way_out = if has_bridge { "bridge" } else { "gateway" };
     let Wish::Address(address) = wish else { return refuse_auto(gateways) };
     refuse_no_host("--address", address)
         .map_err(|failure| failure.hint("--address auto finds a free one"))?;
     match gateways.iter().find(|gateway| gateway.is_of_the_kind_of(address)) {
         Some(gateway) if gateway.ip == address.ip => {
-            Err(Failure::new(format!("--address {address}: that is the bridge's own"))
+            Err(Failure::new(format!("--address {address}: that is the {way_out}'s own"))
                 .hint("--address auto finds a free one beside it"))
         }
         Some(gateway) if !gateway.overlaps(address) => {
-            Err(Failure::new(format!("--address {address}: the bridge is in {}", gateway.network()))
-                .hint("give an address of that network, or another --bridge with a --gateway in this one"))
+            let failure =
+                Failure::new(format!("--address {address}: the {way_out} is in {}", gateway.network()));
+            Err(failure.hint(match has_bridge {
+                true => "give an address of that network, or another --bridge with a --gateway in this one",
+                false => "give an address of that network, or a --gateway in this one",
+            }))
+        }
+        None if !has_bridge => {
+            Err(Failure::new(format!("--address {address}: there is no gateway of its version"))
+                .hint("without a bridge the gateway is all it reaches: name another --gateway"))
         }
         _ => Ok(()),
     }

@@ -42,12 +42,15 @@ const DESTINATION: u32 = 16;
 
 /// Before the name of the bridge.
 const PREFIX: &str = "boxutils_";
+/// Before the network where there is no bridge.
+const ROUTED: &str = "routed/";
 /// Before the value that forwarding had, in the table's comment.
 const RECORD: &str = "ip_forward=";
 
 /// A table of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
+    /// The bridge it is for; without one, [`routed`].
     pub bridge: String,
     /// What /proc/sys/net/ipv4/ip_forward held before the first of them.
     pub forwarding: String,
@@ -58,6 +61,16 @@ pub fn name_of(bridge: &str) -> String {
     format!("{PREFIX}{bridge}")
 }
 
+/// What a network without a bridge is called, as no bridge can be: it is told by its slashes.
+pub fn routed(network: Address) -> String {
+    format!("{ROUTED}{}", network.network())
+}
+
+/// Whether that is the name of such a network.
+pub fn is_routed(name: &str) -> bool {
+    name.starts_with(ROUTED)
+}
+
 /// The comment of a table, as nft(8) shows it.
 pub fn comment(forwarding: &str) -> String {
     format!("{RECORD}{forwarding}")
@@ -65,7 +78,11 @@ pub fn comment(forwarding: &str) -> String {
 
 /// A message of nf_tables for the family of version 4: `struct nfgenmsg` is family, version, resource.
 fn message(kind: u16, flags: i32) -> Message {
-    Message::new(SUBSYSTEM | kind, flags).fixed(&[libc::AF_INET as u8, 0, 0, 0])
+    message_of(libc::AF_INET as u8, kind, flags)
+}
+
+fn message_of(family: u8, kind: u16, flags: i32) -> Message {
+    Message::new(SUBSYSTEM | kind, flags).fixed(&[family, 0, 0, 0])
 }
 
 fn batch(messages: Vec<Message>) -> Vec<Message> {
@@ -177,6 +194,15 @@ impl Nft {
         Ok(replies.iter().filter_map(|(_, body)| read(body)).collect())
     }
 
+    /// Every chain of every family, or every rule of one, as attributes behind the family.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn dump(&self, family: u8, kind: u16) -> Result<Vec<Vec<u8>>, Refusal> {
+        let replies = self.0.ask(message_of(family, kind, libc::NLM_F_DUMP))?;
+        Ok(replies.into_iter().map(|(_, body)| body).collect())
+    }
+
     fn transact(&self, messages: Vec<Message>) -> Result<(), Refusal> {
         self.0.request(batch(messages))
     }
@@ -194,5 +220,8 @@ mod tests {
         assert_eq!(table_of("boxutils_boxbr0", &data), Some(table));
         assert_eq!(table_of("boxutils_boxbr0", b""), None);
         assert_eq!(table_of("filter", &data), None);
+        let network = routed("10.97.3.1/16".parse().unwrap());
+        assert_eq!(table_of(&name_of(&network), &data).unwrap().bridge, "routed/10.97.0.0/16");
+        assert!(is_routed(&network) && !is_routed("routed"));
     }
 }

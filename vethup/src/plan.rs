@@ -1,14 +1,16 @@
 //! The story: a bridge, a cable with one end in the namespace, an address, a way out.
 
 use crate::address::Address;
-use crate::call::{Call, Pair, Side};
+use crate::call::Call;
 use crate::cli::{Cli, Wish};
 use crate::facts::Facts;
-use crate::list::{self, is_port};
-use crate::network::{gateways, refuse_address};
-use crate::nft::Table;
-use crate::rtnl::{ALIAS, Link};
-use chain::{Failure, Kind, Made, Plan, Step, quoted};
+use crate::firewall::{CABLES, Links};
+use crate::network::{gateways, refuse_address, refuse_taken};
+use crate::nft::routed;
+use crate::pair::{Meant, Pair, reserving_name};
+use crate::state::Side;
+use crate::{down, list, uplink};
+use chain::{Failure, Kind, Made, Plan, Step};
 
 /// Decides everything; does nothing.
 ///
@@ -23,14 +25,19 @@ pub fn plan(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
         )]));
     }
     if cli.down {
-        return Ok(Plan::of(down(cli, &facts)));
+        return Ok(Plan::of(down::steps(cli, &facts)));
     }
     let gateways = gateways(cli, &facts)?;
     let mut steps = vec![Step::new(
         "a socket stays in the network it was opened in, wherever this process goes: through it the outer side is asked",
         Call::OpenSocket,
     )];
-    steps.extend(bridge_steps(cli, &facts, &gateways)?);
+    for gateway in gateways.iter().filter(|gateway| !facts.addresses.contains(gateway)) {
+        refuse_taken(*gateway, cli, &facts)?;
+    }
+    if !cli.no_bridge {
+        steps.extend(bridge_steps(cli, &facts, &gateways)?);
+    }
     if cli.nat {
         steps.extend(nat_steps(cli, &facts, &gateways)?);
     }
@@ -68,59 +75,25 @@ fn bridge_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<St
         );
     }
     for gateway in gateways.iter().filter(|gateway| !facts.addresses.contains(gateway)) {
-        let is_taken = |(_, network): &&(String, Address)| network.overlaps(*gateway);
-        if let Some((link, network)) = facts.routes.iter().find(is_taken) {
-            return Err(Failure::new(format!("{}: packets for {network} go to {link}", gateway.network()))
-                .why("an address makes this machine a part of that network")
-                .hint("--gateway ADDR/LEN names a network nobody here uses, as in --gateway 10.99.0.1/16"));
-        }
-        let add = Call::AddAddress {
-            link: name.clone(),
-            address: Some(*gateway),
-            side: Side::Outside,
-            in_shell: None,
-        };
+        let address = Meant { wish: Wish::Address(*gateway), alone: false, in_shell: None };
+        let add = Call::AddAddress { link: name.clone(), address, side: Side::Outside };
         steps.push(
             Step::new("an address makes this machine a part of that network", add)
                 .undo(Call::RemoveAddress { link: name.clone(), address: *gateway }),
         );
     }
     if let Some(uplink) = &cli.uplink {
-        steps.extend(uplink_step(uplink, name, facts)?);
+        steps.extend(uplink::steps(uplink, &name, facts)?);
     }
     Ok(steps)
 }
 
-fn uplink_step(uplink: &str, bridge: String, facts: &Facts) -> Result<Option<Step<Call>>, Failure> {
-    let refused = |what: &str| Failure::new(format!("{}: {what}", quoted(uplink)));
-    let Some(link) = &facts.uplink else {
-        return Err(refused("there is no such interface").hint("ip link lists them"));
-    };
-    let own = facts.bridge.as_ref().map_or(0, |bridge| bridge.index);
-    if link.master != 0 {
-        return match link.master == own {
-            true => Ok(None),
-            false => Err(refused("it is a port of another bridge, or part of something else")
-                .hint(format!("ip link set {uplink} nomaster sets it free"))),
-        };
-    }
-    if facts.bridge.as_ref().is_some_and(|bridge| bridge.alias != ALIAS) {
-        return Err(refused("the bridge is somebody else's, and --down would leave it there")
-            .hint(format!("ip link set {uplink} master {bridge} does it for good")));
-    }
-    let step = Step::new(
-        "with a port that leads outside, those behind the bridge are on that network themselves",
-        Call::Enslave { name: link.name.clone(), index: link.index, bridge },
-    );
-    Ok(Some(step.undo(Call::Free { name: link.name.clone(), index: link.index })))
-}
-
 fn nat_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step<Call>>, Failure> {
-    let bridge = cli.bridge_name().to_owned();
     let Some(network) = gateways.iter().copied().find(|gateway| gateway.ip.is_ipv4()) else {
         return Err(Failure::new("--nat needs a network of version 4")
             .hint("give the bridge an address of version 4: --gateway 10.98.0.1/16"));
     };
+    let bridge = if cli.no_bridge { routed(network) } else { cli.bridge_name().to_owned() };
     let mut steps = Vec::new();
     let tables = facts.tables.as_deref().unwrap_or_default();
     let recorded = tables.first().map(|table| &table.forwarding);
@@ -150,13 +123,14 @@ fn nat_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step<
 fn wire_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step<Call>>, Failure> {
     let wishes: &[Wish] = if cli.address.is_empty() { &[Wish::Auto] } else { &cli.address };
     for wish in wishes {
-        refuse_address(*wish, gateways)?;
+        refuse_address(*wish, gateways, !cli.no_bridge)?;
     }
     // What is found for auto names the pair; without auto the first address does.
     let main = wishes.iter().copied().find(|wish| *wish == Wish::Auto).unwrap_or(wishes[0]);
     let mut pair = Pair {
         wish: main,
-        bridge: cli.bridge_name().to_owned(),
+        bridge: (!cli.no_bridge).then(|| cli.bridge_name().to_owned()),
+        peer_name: cli.peer_name.clone(),
         gateway: gateways.iter().copied().find(|gateway| gateway.ip.is_ipv4()),
         ifname: cli.ifname.clone(),
         hardware: cli.mac,
@@ -164,39 +138,80 @@ fn wire_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step
         start: facts.start,
         in_shell: None,
     };
-    let is_taken = |address: &Address| facts.links.iter().any(|link| link.name == address.link_name());
-    let in_shell = pair.candidates().find(|address| !is_taken(address));
+    let taken: Vec<&str> = facts.links.iter().filter_map(reserving_name).collect();
+    let in_shell = pair.candidates().find(|address| !taken.contains(&address.link_name().as_str()));
     pair.in_shell = in_shell;
-    let mut steps = vec![
-        Step::new(
-            "a cable: one end in the bridge, the other in there; the outer end's name reserves the address it is made from",
-            Call::AddVeth(pair),
-        )
-        .undo(Call::RemoveVeth),
-        Step::new("both ends are to be up", Call::SetUp { link: cli.ifname.clone() }),
-        Step::new("lo is born down, and programs expect 127.0.0.1 to answer", Call::SetUp { link: "lo".into() }).optional(),
-    ];
-    for wish in wishes {
-        let address = match wish {
-            Wish::Auto => None,
-            Wish::Address(address) => Some(*address),
-        };
+    let ifname = &cli.ifname;
+    let meant = |wish: &Wish| Meant { wish: *wish, alone: cli.no_bridge, in_shell };
+    let is_used = |gateway: &&Address| wishes.iter().any(|wish| wish.is_version_4() == gateway.ip.is_ipv4());
+    let ways_out: Vec<_> = gateways.iter().filter(is_used).map(|gateway| gateway.ip).collect();
+    let mut steps = vec![Step::new(why_cable(cli), Call::AddVeth(pair.clone())).undo(Call::RemoveVeth)];
+    if cli.no_bridge {
+        let addresses = wishes.iter().map(meant).collect();
         steps.push(Step::new(
-            "the address others reach it under",
-            Call::AddAddress { link: cli.ifname.clone(), address, side: Side::Inside, in_shell },
+            "this end is the gateway, and the way to that one address: nobody else is on the cable",
+            Call::AddHostEnd { pair, gateways: ways_out.clone(), addresses },
         ));
     }
-    let is_version_4 =
-        |wish: &Wish| matches!(wish, Wish::Auto) || matches!(wish, Wish::Address(one) if one.ip.is_ipv4());
-    for gateway in gateways {
-        if wishes.iter().any(|wish| is_version_4(wish) == gateway.ip.is_ipv4()) {
-            steps.push(Step::new(
-                "everything else is reached through the bridge's own address",
-                Call::AddRoute { gateway: gateway.ip, link: cli.ifname.clone() },
-            ));
+    steps.push(Step::new("both ends are to be up", Call::SetUp { link: ifname.clone() }));
+    let lo = Call::SetUp { link: "lo".into() };
+    steps.push(Step::new("lo is born down, and programs expect 127.0.0.1 to answer", lo).optional());
+    steps.extend(wishes.iter().map(|wish| {
+        let (link, address) = (ifname.clone(), meant(wish));
+        Step::new("the address others reach it under", Call::AddAddress { link, address, side: Side::Inside })
+    }));
+    for gateway in ways_out {
+        if cli.no_bridge {
+            let direct = Call::AddLinkRoute { to: gateway, link: ifname.clone() };
+            steps
+                .push(Step::new("an address alone has no neighbours: the gateway is said to be one", direct));
         }
+        let why = match cli.no_bridge {
+            true => "everything else is reached through the other end of the cable",
+            false => "everything else is reached through the bridge's own address",
+        };
+        steps.push(Step::new(why, Call::AddRoute { gateway, link: ifname.clone() }));
     }
     Ok(steps)
+}
+
+fn why_cable(cli: &Cli) -> &'static str {
+    match (cli.no_bridge, &cli.peer_name) {
+        (false, None) => {
+            "a cable: one end in the bridge, the other in there; the outer end's name reserves the address it is made from"
+        }
+        (false, Some(_)) => {
+            "a cable: one end in the bridge, the other in there; a second name of the outer end reserves the address it is made from"
+        }
+        (true, None) => {
+            "a cable: one end here, the other in there; the outer end's name reserves the address it is made from"
+        }
+        (true, Some(_)) => {
+            "a cable: one end here, the other in there; a second name of the outer end reserves the address it is made from"
+        }
+    }
+}
+
+/// What will not work, in a line each: what the uplink loses, and what others drop.
+pub fn warnings(cli: &Cli, facts: &Facts) -> Vec<String> {
+    if cli.down {
+        return Vec::new();
+    }
+    let mut lines = uplink::warnings(facts);
+    let passing = match cli.list {
+        true => list::passing(facts),
+        false => {
+            let bridge = (!cli.no_bridge).then(|| cli.bridge_name().to_owned());
+            let cable = cli.peer_name.clone().unwrap_or_else(|| CABLES.into());
+            vec![(Links { bridge, cable }, cli.nat)]
+        }
+    };
+    for (links, is_routed) in &passing {
+        // Between the ports of a bridge only its own chains stand.
+        let concerns = facts.firewalls.iter().filter(|firewall| *is_routed || firewall.family == "bridge");
+        lines.extend(concerns.filter_map(|firewall| firewall.warning(links)));
+    }
+    lines
 }
 
 /// A network of its own is its own affair.
@@ -214,47 +229,6 @@ fn openness_steps((first, last): (u32, u32)) -> Vec<Step<Call>> {
             "0".into(),
         ),
     ]
-}
-
-/// Everything vethup made, or what belongs to one bridge.
-fn down(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
-    let is_meant = |name: &str| cli.bridge.as_deref().is_none_or(|bridge| bridge == name);
-    let master_of = |port: &Link| {
-        facts.links.iter().find(|link| link.index == port.master).map(|link| link.name.as_str())
-    };
-    let remove =
-        |why, link: &Link| Step::new(why, Call::RemoveLink { name: link.name.clone(), unless_in_use: false });
-    let mut steps: Vec<Step<Call>> = Vec::new();
-    let ports = facts.links.iter().filter(|link| is_port(link, &facts.links));
-    steps.extend(
-        ports
-            .filter(|port| is_meant(master_of(port).unwrap_or_default()))
-            .map(|port| remove("a cable goes with both its ends", port)),
-    );
-    let bridges = facts
-        .links
-        .iter()
-        .filter(|link| link.kind == "bridge" && link.alias == ALIAS && is_meant(&link.name));
-    steps.extend(bridges.map(|bridge| remove("the alias says that vethup made it", bridge)));
-    let tables = facts.tables.as_deref().unwrap_or_default();
-    let (gone, left): (Vec<&Table>, Vec<&Table>) = tables.iter().partition(|table| is_meant(&table.bridge));
-    steps.extend(gone.iter().map(|table| {
-        Step::new(
-            "its rules go with the network they were for",
-            Call::RemoveNat { bridge: table.bridge.clone() },
-        )
-    }));
-    if let Some(table) = gone.first().filter(|table| left.is_empty() && table.forwarding != facts.forwarding)
-    {
-        steps.push(Step::new(
-            "the last of them is gone: forwarding is as it was before the first",
-            Call::WriteForwarding { value: table.forwarding.clone() },
-        ));
-    }
-    if !steps.is_empty() {
-        steps.insert(0, Step::new("links are removed through this socket", Call::OpenSocket));
-    }
-    steps
 }
 
 #[cfg(test)]

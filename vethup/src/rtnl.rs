@@ -3,9 +3,9 @@
 
 use crate::address::Address;
 use chain::Refusal;
-use chain::netlink::{Message, Netlink, attribute, number, string};
+use chain::netlink::{Message, Netlink, attribute, attributes, number, string};
 use nix::errno::Errno;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 const IFLA_ADDRESS: u16 = 1;
@@ -14,7 +14,11 @@ const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
+const IFLA_GROUP: u16 = 27;
 const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
 const IFLA_EXT_MASK: u16 = 29;
 /// RTEXT_FILTER_SKIP_STATS: counters are most of what a link's description is.
 const WITHOUT_COUNTERS: [u8; 4] = 8u32.to_ne_bytes();
@@ -37,16 +41,33 @@ const MAKE: i32 = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 /// What a link that vethup made says of itself in its alias.
 pub const ALIAS: &str = "boxutils";
 
+/// The group of a cable that no bridge tells to be ours; unlike an alias it is given at birth. It spells `box`.
+pub const GROUP: u32 = 0x0062_6f78;
+
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     pub index: i32,
     pub name: String,
+    /// Further names, which nobody else can have either: ip-link(8) calls them altnames.
+    pub alt_names: Vec<String>,
+    /// IFF_UP, IFF_LOOPBACK and so on: netdevice(7).
+    pub flags: i32,
+    pub group: u32,
+    /// The number that the namespace of a pair's other end has here.
+    pub peer_ns: Option<i32>,
     /// `bridge`, `veth`; empty for hardware and lo.
     pub kind: String,
     pub alias: String,
     /// The index of the bridge it is a port of, or 0.
     pub master: i32,
+}
+
+impl Link {
+    /// Whether it is set up, with a carrier or without.
+    pub fn is_up(&self) -> bool {
+        self.flags & libc::IFF_UP != 0
+    }
 }
 
 /// `struct ifinfomsg` that names a link by index, or by attribute with 0, and sets it up or leaves it.
@@ -82,9 +103,15 @@ pub struct End<'a> {
     pub mtu: Option<u32>,
 }
 
-/// A pair of links: one here, up, a port of `master`; its peer made inside the namespace that `inside` refers to, where it
-/// can be set up once it has a peer itself.
-pub fn veth(here: &End, master: i32, peer: &End, hardware: Option<[u8; 6]>, inside: BorrowedFd) -> Message {
+/// A pair of links: one here, up, a port of `master` or in [`GROUP`] or both; its peer made inside the namespace that
+/// `inside` refers to, where it can be set up once it has a peer itself.
+pub fn veth(
+    here: &End,
+    (master, is_grouped): (Option<i32>, bool),
+    peer: &End,
+    hardware: Option<[u8; 6]>,
+    inside: BorrowedFd,
+) -> Message {
     let named = |message: Message, end: &End| {
         let message = message.text(IFLA_IFNAME, end.name);
         match end.mtu {
@@ -92,8 +119,14 @@ pub fn veth(here: &End, master: i32, peer: &End, hardware: Option<[u8; 6]>, insi
             None => message,
         }
     };
-    let whole = named(Message::new(libc::RTM_NEWLINK, MAKE).fixed(&link_header(0, true)), here);
-    whole.with(IFLA_MASTER, &master.to_ne_bytes()).nest(IFLA_LINKINFO, |info| {
+    let mut whole = named(Message::new(libc::RTM_NEWLINK, MAKE).fixed(&link_header(0, true)), here);
+    if let Some(master) = master {
+        whole = whole.with(IFLA_MASTER, &master.to_ne_bytes());
+    }
+    if is_grouped {
+        whole = whole.with(IFLA_GROUP, &GROUP.to_ne_bytes());
+    }
+    whole.nest(IFLA_LINKINFO, |info| {
         info.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
             data.nest(VETH_INFO_PEER, |other| {
                 let other = named(other.fixed(&link_header(0, false)), peer);
@@ -112,11 +145,27 @@ pub fn up(index: i32) -> Message {
     Message::new(libc::RTM_NEWLINK, libc::NLM_F_ACK).fixed(&link_header(index, true))
 }
 
+/// Sets a link down.
+pub fn down(index: i32) -> Message {
+    let mut header = link_header(index, false);
+    header[12..16].copy_from_slice(&(libc::IFF_UP as u32).to_ne_bytes());
+    Message::new(libc::RTM_NEWLINK, libc::NLM_F_ACK).fixed(&header)
+}
+
 /// Makes a link a port of a bridge, and sets it up; 0 frees it.
 pub fn enslave(index: i32, master: i32) -> Message {
     Message::new(libc::RTM_NEWLINK, libc::NLM_F_ACK)
         .fixed(&link_header(index, master != 0))
         .with(IFLA_MASTER, &master.to_ne_bytes())
+}
+
+/// Gives a link one more name, or takes it away: RTM_NEWLINKPROP, RTM_DELLINKPROP.
+pub fn alt_name(index: i32, name: &str, is_given: bool) -> Message {
+    let kind = if is_given { 108 } else { 109 };
+    let flags = if is_given { MAKE | libc::NLM_F_APPEND } else { libc::NLM_F_ACK };
+    Message::new(kind, flags)
+        .fixed(&link_header(index, false))
+        .nest(IFLA_PROP_LIST, |list| list.text(IFLA_ALT_IFNAME, name))
 }
 
 /// Removes a link; of a pair both ends go.
@@ -147,15 +196,20 @@ pub fn remove_address(index: i32, address: Address) -> Message {
     address_message(libc::RTM_DELADDR, libc::NLM_F_ACK, index, address)
 }
 
-/// The default route.
-pub fn add_route(index: i32, gateway: IpAddr) -> Message {
+/// A route: to everywhere through a gateway, or to one address that is on the link itself.
+pub fn add_route(index: i32, to: Option<IpAddr>, gateway: Option<IpAddr>) -> Message {
+    let ip = gateway.or(to).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let scope = if gateway.is_none() && ip.is_ipv4() { libc::RT_SCOPE_LINK } else { libc::RT_SCOPE_UNIVERSE };
+    let length = to.map_or(0, |to| Address::alone(to).length);
     // struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags.
-    let header = [family(gateway), 0, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, 0, RTN_UNICAST, 0, 0, 0, 0];
-    let gateway = Address { ip: gateway, length: 1 };
-    Message::new(libc::RTM_NEWROUTE, MAKE)
-        .fixed(&header)
-        .with(RTA_GATEWAY, &gateway.bytes())
-        .with(RTA_OIF, &index.to_ne_bytes())
+    let header = [family(ip), length, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, scope, RTN_UNICAST, 0, 0, 0, 0];
+    let mut message = Message::new(libc::RTM_NEWROUTE, MAKE).fixed(&header);
+    for (kind, ip) in [(RTA_DST, to), (RTA_GATEWAY, gateway)] {
+        if let Some(ip) = ip {
+            message = message.with(kind, &Address::alone(ip).bytes());
+        }
+    }
+    message.with(RTA_OIF, &index.to_ne_bytes())
 }
 
 /// The link of a name; none where there is none.
@@ -184,10 +238,15 @@ fn read_link(body: &[u8]) -> Option<Link> {
     let index = number(body.get(4..)?)? as i32;
     let rest = body.get(16..)?;
     let text = |kind| attribute(rest, kind).map(string).unwrap_or_default();
+    let names = attributes(attribute(rest, IFLA_PROP_LIST).unwrap_or_default());
     let info = attribute(rest, IFLA_LINKINFO).unwrap_or_default();
     Some(Link {
         index,
         name: text(IFLA_IFNAME),
+        alt_names: names.iter().map(|(_, name)| string(name)).collect(),
+        flags: number(body.get(8..)?)? as i32,
+        group: attribute(rest, IFLA_GROUP).and_then(number).unwrap_or(0),
+        peer_ns: attribute(rest, IFLA_LINK_NETNSID).and_then(number).map(|number| number as i32),
         kind: attribute(info, IFLA_INFO_KIND).map(string).unwrap_or_default(),
         alias: text(IFLA_IFALIAS),
         master: attribute(rest, IFLA_MASTER).and_then(number).unwrap_or(0) as i32,
@@ -213,17 +272,30 @@ pub fn addresses(socket: &Netlink) -> Result<Vec<(i32, Address)>, Refusal> {
     Ok(replies.iter().filter_map(|(_, body)| read(body)).collect())
 }
 
-/// Every route of the main table but the default one, with the index of its link.
+/// Every route of the main table, with the index of its link; of the default one, none for the network.
 ///
 /// # Errors
 /// What the kernel answered.
-pub fn routes(socket: &Netlink) -> Result<Vec<(i32, Address)>, Refusal> {
+pub fn routes(socket: &Netlink) -> Result<Vec<(i32, Option<Address>)>, Refusal> {
     let replies = socket.ask(Message::new(libc::RTM_GETROUTE, libc::NLM_F_DUMP).fixed(&[0; 12]))?;
     let read = |body: &[u8]| {
         let rest = body.get(12..)?;
-        let to = Address { ip: read_ip(attribute(rest, RTA_DST)?)?, length: *body.get(1)? };
+        let length = *body.get(1)?;
+        let to = attribute(rest, RTA_DST).and_then(read_ip).map(|ip| Address { ip, length });
         let is_main = *body.get(4)? == RT_TABLE_MAIN;
         is_main.then_some((attribute(rest, RTA_OIF).and_then(number).unwrap_or(0) as i32, to))
     };
     Ok(replies.iter().filter_map(|(_, body)| read(body)).collect())
+}
+
+/// The number that a namespace has here; none where it has not been given one.
+///
+/// # Errors
+/// What the kernel answered.
+pub fn number_of_namespace(socket: &Netlink, file: BorrowedFd) -> Result<Option<i32>, Refusal> {
+    // struct rtgenmsg is one byte; NETNSA_FD is 3 and NETNSA_NSID 1 in linux/net_namespace.h.
+    let message = Message::new(libc::RTM_GETNSID, 0).fixed(&[0; 4]).with(3, &file.as_raw_fd().to_ne_bytes());
+    let replies = socket.ask(message)?;
+    let read = |body: &[u8]| attribute(body.get(4..)?, 1).and_then(number).map(|number| number as i32);
+    Ok(replies.first().and_then(|(_, body)| read(body)).filter(|number| *number >= 0))
 }

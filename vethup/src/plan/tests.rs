@@ -2,7 +2,13 @@
 
 use super::*;
 use crate::nft::Table;
+use crate::rtnl::{ALIAS, Link};
 use clap::Parser;
+
+mod down;
+mod nat;
+mod routed;
+mod uplink;
 
 fn parsed(words: &str) -> Cli {
     Cli::try_parse_from(["vethup"].into_iter().chain(words.split_whitespace())).unwrap()
@@ -19,7 +25,8 @@ fn facts() -> Facts {
 }
 
 fn link(index: i32, name: &str, kind: &str, alias: &str, master: i32) -> Link {
-    Link { index, name: name.into(), kind: kind.into(), alias: alias.into(), master }
+    let (name, kind, alias) = (name.into(), kind.into(), alias.into());
+    Link { index, name, kind, alias, master, flags: libc::IFF_UP, ..Link::default() }
 }
 
 fn address(text: &str) -> Address {
@@ -149,54 +156,6 @@ fn a_network_that_is_taken_is_refused() {
 }
 
 #[test]
-fn nat_is_a_rule_and_forwarding_and_the_rule_remembers() {
-    let rule = "sendto(NETLINK_NETFILTER, {NFT_MSG_NEWTABLE, \"boxutils_boxbr0\", comment \"ip_forward=0\"})";
-    let switch = "write(\"/proc/sys/net/ipv4/ip_forward\", \"1\")".to_string();
-    let calls = story("--nat -- true", facts());
-    assert!(calls.iter().any(|call| call.starts_with(rule)) && calls.contains(&switch));
-    // The switch is thrown while this is still the network that is switched.
-    let at = |text: &str| calls.iter().position(|call| call.starts_with(text)).unwrap();
-    assert!(at(rule) < at(&switch) && at(&switch) < at("unshare"));
-    let on = story("--nat -- true", Facts { forwarding: "1".into(), ..facts() });
-    assert!(on.iter().any(|call| call.contains("comment \"ip_forward=1\"")) && !on.contains(&switch));
-    // Another bridge's table has put it down already.
-    let table = |bridge: &str| Table { bridge: bridge.into(), forwarding: "0".into() };
-    let second = story(
-        "--nat -- true",
-        Facts { forwarding: "1".into(), tables: Some(vec![table("other")]), ..facts() },
-    );
-    assert!(second.iter().any(|call| call.starts_with(rule)));
-    let again = story(
-        "--nat -- true",
-        Facts { forwarding: "1".into(), tables: Some(vec![table("boxbr0")]), ..with_bridge() },
-    );
-    assert!(!again.iter().any(|call| call.contains("NETFILTER")) && !again.contains(&switch));
-    // Somebody switched it off since: it is switched on again, and the record stays.
-    let off = story("--nat -- true", Facts { tables: Some(vec![table("boxbr0")]), ..with_bridge() });
-    assert!(!off.iter().any(|call| call.contains("NETFILTER")) && off.contains(&switch));
-    assert!(
-        !story("-- true", facts())
-            .iter()
-            .any(|call| call.contains("NETFILTER") || call.contains("ip_forward"))
-    );
-}
-
-#[test]
-fn the_rule_is_for_the_network_of_version_4_and_there_has_to_be_one() {
-    let calls = story("--nat --gateway fd00::1/64 --gateway 10.7.1.1/24 -- true", facts());
-    assert_eq!(
-        calls.iter().find(|call| call.contains("NETFILTER")).unwrap(),
-        "sendto(NETLINK_NETFILTER, {NFT_MSG_NEWTABLE, \"boxutils_boxbr0\", comment \"ip_forward=0\"})\n\
-         sendto(NETLINK_NETFILTER, {NFT_MSG_NEWCHAIN, \"postrouting\"})\n\
-         sendto(NETLINK_NETFILTER, {NFT_MSG_NEWRULE, ip saddr 10.7.1.0/24 ip daddr != 10.7.1.0/24 masquerade})"
-    );
-    assert_eq!(
-        refusal("--nat --gateway fd00::1/64 --address fd00::2/64 -- true", facts()),
-        "--nat needs a network of version 4\nhint: give the bridge an address of version 4: --gateway 10.98.0.1/16"
-    );
-}
-
-#[test]
 fn addresses_of_both_versions_each_with_its_route() {
     let calls = story(
         "--gateway 10.98.0.1/16 --gateway fd00::1/64 --address 10.98.0.9/16 --address fd00::9/64 -- true",
@@ -268,20 +227,6 @@ fn addresses_that_cannot_be_meant_are_refused() {
     assert!(plan(&parsed("--gateway 10.7.0.1/30 --address 10.7.0.0/30 -- true"), facts()).is_err());
 }
 
-#[test]
-fn an_uplink_becomes_a_port() {
-    let there = Facts { uplink: Some(link(3, "wan0", "", "", 0)), ..facts() };
-    assert!(
-        story("--uplink wan0 -- true", there).contains(
-            &"sendto(NETLINK_ROUTE, {RTM_NEWLINK, \"wan0\", IFF_UP, master \"boxbr0\"})".to_string()
-        )
-    );
-    assert_eq!(
-        refusal("--uplink wan0 -- true", facts()),
-        "\"wan0\": there is no such interface\nhint: ip link lists them"
-    );
-}
-
 fn joined() -> Facts {
     let file = std::fs::File::open("/proc/self/ns/net").unwrap();
     Facts { netns: Some(("/run/netns/blue".into(), file)), program: None, ..with_bridge() }
@@ -349,75 +294,6 @@ fn wired() -> Facts {
     }
 }
 
-fn removed(name: &str) -> String {
-    format!("sendto(NETLINK_ROUTE, {{RTM_DELLINK, \"{name}\"}})")
-}
-
-#[test]
-fn down_removes_what_is_ours_and_puts_forwarding_back_with_the_last() {
-    let all = story("--down", wired());
-    assert_eq!(
-        all[1..],
-        [
-            removed("bx0a620002"),
-            removed("bx0a630002"),
-            removed("boxbr0"),
-            removed("other"),
-            DELETED.into(),
-            DELETED.replace("boxbr0", "other"),
-            "write(\"/proc/sys/net/ipv4/ip_forward\", \"0\")".into(),
-        ]
-    );
-    assert_eq!(
-        story("--down --bridge boxbr0", wired())[1..],
-        [removed("bx0a620002"), removed("boxbr0"), DELETED.into()]
-    );
-}
-
-const BACK: &str = "write(\"/proc/sys/net/ipv4/ip_forward\", \"0\")";
-
-/// Two bridges have a table each; here one of them is left.
-#[test]
-fn forwarding_goes_back_with_the_last_table_only() {
-    let last = || Facts { tables: Some(vec![wired().tables.unwrap().remove(0)]), ..wired() };
-    assert_eq!(
-        story("--down --bridge boxbr0", last())[1..],
-        [removed("bx0a620002"), removed("boxbr0"), DELETED.into(), BACK.into()]
-    );
-    // The other one has no table of its own, so it has nothing to put back.
-    assert_eq!(story("--down --bridge other", last())[1..], [removed("bx0a630002"), removed("other")]);
-    // What is as it was is not written.
-    let as_it_was = Facts { forwarding: "0".into(), ..last() };
-    assert_eq!(story("--down --bridge boxbr0", as_it_was).last().unwrap(), DELETED);
-    // The record counts, not a habit of writing 0.
-    let on = Table { bridge: "boxbr0".into(), forwarding: "1".into() };
-    let off_since = Facts { tables: Some(vec![on]), forwarding: "0".into(), ..wired() };
-    assert_eq!(story("--down --bridge boxbr0", off_since).last().unwrap(), &BACK.replace("\"0\"", "\"1\""));
-}
-
-#[test]
-fn down_takes_our_cable_from_somebody_else_s_bridge_and_a_table_whose_bridge_is_gone() {
-    let links = vec![link(9, "theirs", "bridge", "", 0), link(10, "bx0a070002", "veth", "", 9)];
-    let facts = || Facts { links: links.clone(), ..Facts::default() };
-    for words in ["--down", "--down --bridge theirs"] {
-        assert_eq!(story(words, facts())[1..], [removed("bx0a070002")], "{words}");
-    }
-    let table = Table { bridge: "boxbr0".into(), forwarding: "0".into() };
-    let alone = Facts { tables: Some(vec![table]), forwarding: "1".into(), ..Facts::default() };
-    assert_eq!(story("--down", alone)[1..], [DELETED, BACK]);
-}
-
-#[test]
-fn where_nothing_is_ours_down_has_no_steps() {
-    let theirs =
-        [link(1, "lo", "", "", 0), link(9, "theirs", "bridge", "", 0), link(12, "veth0", "veth", "", 9)];
-    let foreign = Facts { links: theirs.into(), forwarding: "1".into(), ..Facts::default() };
-    assert!(story("--down", foreign).is_empty());
-    assert!(story("--down", Facts::default()).is_empty());
-    assert!(story("--down --bridge theirs", wired()).is_empty());
-    assert!(story("--down --bridge nosuch", wired()).is_empty());
-}
-
 #[test]
 fn a_bridge_is_in_one_network_of_each_version() {
     assert!(refusal("--gateway 10.99.0.1/16 -- true", with_bridge()).starts_with(
@@ -447,31 +323,4 @@ fn addresses_that_no_host_has_and_networks_without_room_are_refused() {
         assert!(refusal(words, facts()).starts_with(start), "{words}: {}", refusal(words, facts()));
     }
     assert!(plan(&parsed("--gateway fd00::1/64 --address fd00::2/64 -- true"), facts()).is_ok());
-}
-
-#[test]
-fn an_uplink_that_is_anothers_or_goes_to_anothers_bridge_is_refused_and_one_that_is_there_stays() {
-    let up = |master| Some(link(3, "wan0", "", "", master));
-    let there = Facts { uplink: up(7), ..with_bridge() };
-    assert!(!story("--uplink wan0 -- true", there).iter().any(|call| call.contains("wan0")));
-    assert!(
-        refusal("--uplink wan0 -- true", Facts { uplink: up(9), ..with_bridge() })
-            .contains("a port of another bridge")
-    );
-    let theirs = Facts {
-        bridge: Some(link(7, "br0", "bridge", "", 0)),
-        addresses: vec![address("10.7.0.1/24")],
-        uplink: up(0),
-        ..facts()
-    };
-    assert!(refusal("--bridge br0 --uplink wan0 -- true", theirs).contains("the bridge is somebody else's"));
-}
-
-#[test]
-fn a_cable_of_somebody_elses_is_known_by_its_name_or_by_where_it_ends() {
-    let mut facts = wired();
-    facts.links.push(link(13, "bxdeadbeef", "veth", "", 0));
-    facts.links.push(link(14, "bx6-mine", "veth", "", 7));
-    let calls = story("--down", facts);
-    assert!(!calls.iter().any(|call| call.contains("deadbeef") || call.contains("mine")), "{calls:?}");
 }

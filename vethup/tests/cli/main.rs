@@ -1,6 +1,8 @@
 //! The vethup binary as it is typed: help, refusals, the dry run as text. It looks at the network and changes nothing, and
 //! needs no root for that. What would act if it were not refused is typed with --dry-run.
 
+mod dry_run;
+
 use std::ffi::OsStr;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -74,7 +76,19 @@ fn the_version_is_the_package_s() {
 #[test]
 fn what_is_typed_wrong_is_refused_in_two_lines() {
     let shape = "give an address and the length of its network, as in 10.98.0.2/16";
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 17] = [
+        (
+            &["--dry-run", "--no-bridge", "--bridge", "x", "--", "true"],
+            "the argument '--no-bridge' cannot be used with '--bridge <NAME>'",
+        ),
+        (
+            &["--dry-run", "--no-bridge", "--uplink", "x", "--", "true"],
+            "the argument '--no-bridge' cannot be used with '--uplink <DEV>'",
+        ),
+        (
+            &["--dry-run", "--down", "--peer-name", "x"],
+            "the argument '--down' cannot be used with '--peer-name <NAME>'",
+        ),
         (&["--dry-run", "--down", "--nat"], "the argument '--down' cannot be used with '--nat'"),
         (&["--dry-run", "--list", "--down"], "the argument '--list' cannot be used with '--down'"),
         (
@@ -157,7 +171,9 @@ fn names_that_no_interface_can_have_are_refused() {
         ("..", "no name of an interface"),
         ("", "no name of an interface"),
     ] {
-        for (option, value) in [("--bridge", "NAME"), ("--ifname", "NAME"), ("--uplink", "DEV")] {
+        for (option, value) in
+            [("--bridge", "NAME"), ("--ifname", "NAME"), ("--peer-name", "NAME"), ("--uplink", "DEV")]
+        {
             mistyped(
                 &["--dry-run", &format!("{option}={name}"), "--", "true"],
                 &format!("invalid value '{name}' for '{option} <{value}>': {why}"),
@@ -189,6 +205,14 @@ fn links_that_cannot_be_meant_are_named() {
     unwritten(
         &["--bridge", &own("b"), "--gateway", "198.18.2.1/24", "--uplink", &absent, "--", "true"],
         &format!("vethup: \"{absent}\": there is no such interface\nvethup: hint: ip link lists them\n"),
+    );
+    unwritten(
+        &["--bridge", &own("b"), "--gateway", "198.18.2.1/24", "--uplink", "lo", "--", "true"],
+        "vethup: \"lo\": it leads back to this machine and nowhere else\nvethup: hint: --uplink names an interface that leads outside: hardware, a vlan, one end of a veth\n",
+    );
+    unwritten(
+        &["--no-bridge", "--gateway", "198.18.2.1/24", "--address", "198.18.3.2/24", "--", "true"],
+        "vethup: --address 198.18.3.2/24: the gateway is in 198.18.2.0/24\nvethup: hint: give an address of that network, or a --gateway in this one\n",
     );
 }
 
@@ -254,151 +278,6 @@ fn is_there(link: &str) -> bool {
     std::path::Path::new("/proc/sys/net/ipv4/conf").join(link).exists()
 }
 
-/// The lines of a script without their reasons.
-fn commands(script: &str) -> String {
-    script.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
-}
-
-#[test]
-fn the_dry_run_is_a_script_and_does_nothing() {
-    let bridge = own("t");
-    let output = vethup(&[
-        "--dry-run",
-        "--bridge",
-        &bridge,
-        "--gateway",
-        "198.18.0.1/24",
-        "--nat",
-        "--mac",
-        "02:00:00:00:00:07",
-        "--mtu",
-        "1400",
-        "--ifname",
-        "wan",
-        "--",
-        "echo",
-        "a b",
-    ]);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
-    let script = text(&output.stdout);
-    // The table puts down what forwarding is, or what an earlier table says it was; it is switched on where it is off.
-    let forwarding = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
-    let switch = if forwarding == "0\n" { "echo 1 > /proc/sys/net/ipv4/ip_forward\n" } else { "" };
-    let recorded = if script.contains("ip_forward=1") { '1' } else { '0' };
-    assert!(recorded == '0' || forwarding == "1\n", "{script}");
-    let groups = script.lines().find(|line| line.ends_with("/ping_group_range")).unwrap();
-    assert_eq!(
-        commands(&script),
-        format!(
-            "\
-exec 4</proc/self/ns/net
-ip link add {bridge} address 02:62:c6:12:00:01 type bridge forward_delay 0
-ip link set {bridge} alias boxutils up
-ip address add 198.18.0.1/24 dev {bridge}
-nft 'table ip boxutils_{bridge} {{ comment \"ip_forward={recorded}\"; chain postrouting {{ type nat hook postrouting priority 100; ip saddr 198.18.0.0/24 ip daddr != 198.18.0.0/24 masquerade; }}; }}'
-{switch}exec unshare --net sh -e /dev/fd/3 3<<'END_vethup'
-nsenter --net=/proc/self/fd/4 ip link add bxc6120002 mtu 1400 type veth peer name wan mtu 1400 address 02:00:00:00:00:07 netns $$
-nsenter --net=/proc/self/fd/4 ip link set bxc6120002 master {bridge} up
-exec 4<&-
-ip link set wan up
-ip link set lo up
-ip address add 198.18.0.2/24 dev wan
-ip route add default via 198.18.0.1 dev wan proto static
-{groups}
-echo '0' > /proc/sys/net/ipv4/ip_unprivileged_port_start
-exec echo 'a b' 3<&-
-END_vethup
-"
-        )
-    );
-    let why = "# a switch without a box: what is plugged into it is one network; it waits for nobody before it forwards\nip link add";
-    assert!(script.contains(why), "{script}");
-    assert!(!is_there(&bridge) && is_there("lo"));
-}
-
-#[test]
-fn the_dry_run_wires_a_namespace_that_is_there_and_leaves_its_settings() {
-    let bridge = own("v");
-    let output = vethup(&[
-        "--dry-run",
-        "--bridge",
-        &bridge,
-        "--gateway",
-        "2001:db8::1/64",
-        "--address",
-        "2001:db8::1:2/64",
-        "--netns",
-        "/proc/self/ns/net",
-    ]);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
-    assert_eq!(
-        commands(&text(&output.stdout)),
-        format!(
-            "\
-exec 4</proc/self/ns/net
-ip link add {bridge} address 02:62:00:00:00:01 type bridge forward_delay 0
-ip link set {bridge} alias boxutils up
-ip address add 2001:db8::1/64 dev {bridge} nodad
-exec nsenter --net=/proc/self/ns/net sh -e /dev/fd/3 3<<'END_vethup'
-nsenter --net=/proc/self/fd/4 ip link add bx600010002 type veth peer name eth0 netns $$
-nsenter --net=/proc/self/fd/4 ip link set bx600010002 master {bridge} up
-exec 4<&-
-ip link set eth0 up
-ip link set lo up
-ip address add 2001:db8::1:2/64 dev eth0 nodad
-ip -6 route add default via 2001:db8::1 dev eth0 proto static
-END_vethup
-"
-        )
-    );
-}
-
-#[test]
-fn the_dry_run_goes_on_with_the_program_s_own_options() {
-    let output = vethup(&[
-        "--dry-run",
-        "--bridge",
-        &own("o"),
-        "--gateway",
-        "198.18.3.1/24",
-        "--",
-        "echo",
-        "--down",
-        "--",
-        "--nat",
-    ]);
-    assert!(text(&output.stdout).contains("\nexec echo --down -- --nat 3<&-\n"), "{output:?}");
-}
-
-#[test]
-fn where_there_is_nothing_down_is_fine_and_silent() {
-    let output = vethup(&["--dry-run", "--down", "--bridge", &own("d")]);
-    assert_eq!(
-        (output.status.code(), output.stdout.len(), output.stderr.len()),
-        (Some(0), 0, 0),
-        "{output:?}"
-    );
-}
-
-#[test]
-fn an_argument_of_the_program_may_hold_any_bytes() {
-    let word = OsStr::from_bytes(b"\xff\x80 'a'\n");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vethup"));
-    command
-        .args(["--dry-run", "--bridge", &own("u"), "--gateway", "198.19.0.1/24", "--", "printf", "%s"])
-        .arg(word);
-    let output = run(&mut command);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
-    // The last line of the script but one, which is all of it that touches no network, gives the program the same bytes.
-    let start = output.stdout.windows(5).rposition(|five| five == b"exec ").expect("the program's line");
-    let end = output.stdout.windows(5).rposition(|five| five == b" 3<&-").expect("its end");
-    let again = run(Command::new("sh").arg("-ec").arg(OsStr::from_bytes(&output.stdout[start..end])));
-    assert_eq!(again.stdout, word.as_bytes());
-    let absent = run(Command::new(env!("CARGO_BIN_EXE_vethup")).arg("--").arg(OsStr::from_bytes(b"\xff")));
-    assert_eq!(absent.status.code(), Some(127));
-    assert!(text(&absent.stderr).starts_with("vethup: execve(\"\\xff\"): No such file"), "{absent:?}");
-}
-
 #[test]
 fn a_name_or_an_option_that_is_no_text_is_refused() {
     for option in ["--bridge", "--ifname", "--gateway"] {
@@ -428,7 +307,7 @@ fn the_listing_is_data_on_stdout_and_nobody_may_read_it() {
     let json = text(&output.stdout);
     assert!(json.starts_with('[') && json.ends_with("]\n"), "{json}");
     assert_eq!(json.matches("{\"bridge\": ").count(), bridges, "{json}");
-    for key in ["\"addresses\": [", "\"nat\": ", "\"ports\": ["] {
+    for key in ["\"addresses\": [", "\"nat\": ", "\"uplinks\": [", "\"ports\": ["] {
         assert_eq!(json.matches(key).count(), bridges, "{json}");
     }
 }

@@ -1,0 +1,61 @@
+# What the tests of vethup share: a network that is the machine's for the test, and what both sides of a cable look like.
+
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # lib.bash sets variables
+
+# The first line of each setup: the world's network is the machine's, and is looked at before.
+setup_network() {
+	setup_world
+	# The names of ip-netns(8) are the test's own.
+	mkdir -p /run
+	mount -t tmpfs -o mode=755 run /run
+	links_before=$(links)
+	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+}
+
+# The first line of each teardown: vethup --down leaves nothing.
+network_is_as_it_was() {
+	vethup --down
+	for name in $(ip netns list | cut -d' ' -f1); do ip netns delete "$name"; done
+	ip link delete wan0 2>/dev/null || :
+	umount /run
+	nothing_left || return
+	same "$links_before" "$(links)" || return
+	[ -z "$(nft list ruleset)" ] || fail "$(nft list ruleset)" || return
+	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+}
+
+links() {
+	ip -o link | cut -d: -f2
+}
+
+no_port() {
+	[ -z "$(ip -o link show type veth)" ]
+}
+
+# Prints what is on both sides of a wire, without numbers and hardware addresses of chance.
+wired() {
+	cat >see <<-'END'
+		ip -o link | cut -d: -f2 | cut -d@ -f1
+		ip -o address show scope global | sed 's/^[0-9]*: //'
+		ip route
+		cat /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/ip_unprivileged_port_start
+		touch seen
+		until [ -e enough ]; do sleep 0.05; done
+	END
+	rm -f enough seen
+	start "$@" sh see >inside
+	until_true exists seen
+	{
+		ip -d -o link | sed -E 's/^[0-9]+: //; s/@[^:]*//; s|link/ether [^ ]*|link/ether|; s/link-netns[^ ]* [^ ]*//; s/(bridge_id|designated_[^ ]*|root_id|port_id|port_no|[a-z_]*_timer|num[tr]xqueues|gso_[^ ]*|gro_[^ ]*|tso_[^ ]*) +[^ ]*//g'
+		ip -o -4 address show | sed 's/^[0-9]*: //'
+		nft list ruleset
+		cat /proc/sys/net/ipv4/ip_forward
+	} >outside
+	touch enough
+	finish
+	[ "$status" = 0 ]
+	until_true no_port
+	vethup --down
+	cat inside outside
+}

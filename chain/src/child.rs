@@ -179,9 +179,9 @@ impl Parent {
                 let failed = recv(self.leash.as_raw_fd(), &mut word, MsgFlags::MSG_DONTWAIT) == Ok(1)
                     && word[0] == FAILED;
                 // A signal that came when the program had already ended by itself did not end it.
-                let ended_by_us = status == status_of_signal(Signal::SIGKILL);
-                let sent = sent.filter(|_| ended_by_us);
-                return Ok(Ended { status: sent.map_or(status, status_of_signal), failed });
+                let ended_by_us = status.status == status_of_signal(Signal::SIGKILL);
+                let ended = sent.filter(|_| ended_by_us).map_or(status, Ended::by);
+                return Ok(Ended { failed, ..ended });
             }
             let arrived = match sys::wait_signal(&self.waited_for) {
                 Err(Errno::EINTR) => continue,
@@ -193,10 +193,12 @@ impl Parent {
         }
     }
 
-    fn reap(&self) -> Result<Option<u8>, Failure> {
+    fn reap(&self) -> Result<Option<Ended>, Failure> {
         match waitpid(self.child, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
-            Ok(WaitStatus::Exited(_, status)) => Ok(Some(status as u8)),
-            Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(status_of_signal(signal))),
+            Ok(WaitStatus::Exited(_, status)) => {
+                Ok(Some(Ended { status: status as u8, signal: None, failed: false }))
+            }
+            Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(Ended::by(signal))),
             // It stopped by itself, as an editor does at Ctrl-Z: the shell that waits for us has to see it.
             Ok(WaitStatus::Stopped(_, signal)) if STOPPING.contains(&signal) => {
                 self.stop_too();
@@ -236,10 +238,20 @@ impl Parent {
 }
 
 /// How a child ended.
-pub(crate) struct Ended {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// As a shell would give it.
     pub status: u8,
+    /// What ended it, where a signal did.
+    pub signal: Option<Signal>,
     /// It never reached its program.
     pub failed: bool,
+}
+
+impl Ended {
+    fn by(signal: Signal) -> Ended {
+        Ended { status: status_of_signal(signal), signal: Some(signal), failed: false }
+    }
 }
 
 fn status_of_signal(signal: Signal) -> u8 {

@@ -35,7 +35,7 @@ mod strace;
 mod sys;
 
 pub use caps::{CapSet, Capabilities, drop_bounding, keep_capabilities};
-pub use child::{Holder, Lifeline};
+pub use child::{Ended, Holder, Lifeline};
 pub use exec::{DEFAULT_PATH, Program, TOOLS, c_string};
 pub use fail::{CANNOT_RUN, Failure, NOT_FOUND, TOOL_FAILED, in_words};
 pub use guard::{

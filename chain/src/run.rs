@@ -174,6 +174,7 @@ impl<C: Call> Run<'_, C> {
             parent.go();
         }
         let ended = parent.wait()?;
+        C::ended(&mut self.state, &ended);
         if ended.failed {
             self.undo();
         }

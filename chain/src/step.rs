@@ -1,5 +1,6 @@
 //! A step: a typed call with its why, what the kernel can answer to it, and how to take it back.
 
+use crate::child::Ended;
 use crate::fail::{Failure, in_words};
 use crate::shell::Shell;
 use nix::errno::Errno;
@@ -27,6 +28,9 @@ pub trait Call: Display {
 
     /// Takes note of the child, for the steps beside it.
     fn born(_state: &mut Self::State, _child: Pid) {}
+
+    /// Takes note of how the child ended, for the steps after it.
+    fn ended(_state: &mut Self::State, _how: &Ended) {}
 }
 
 /// What the kernel answered to a call that was not refused.

@@ -164,7 +164,8 @@ impl<C: Call> Run<'_, C> {
     }
 
     fn attend(&mut self, parent: &Parent, is_held: bool, beside: Vec<Step<C>>) -> Result<u8, Failure> {
-        if is_held && parent.child_is_held() {
+        let came_so_far = is_held && parent.child_is_held();
+        if came_so_far {
             if let Err(failure) = self.take(beside) {
                 // The child first: it may be using what is undone.
                 parent.kill();
@@ -173,7 +174,8 @@ impl<C: Call> Run<'_, C> {
             }
             parent.go();
         }
-        let ended = parent.wait()?;
+        let mut ended = parent.wait()?;
+        ended.failed |= is_held && !came_so_far;
         C::ended(&mut self.state, &ended);
         if ended.failed {
             self.undo();

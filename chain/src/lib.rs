@@ -44,7 +44,7 @@ pub use guard::{
 pub use limits::why_no_namespace;
 pub use loopdev::{Attached, LoopDevice, LoopFlags, attach, attached, detach, devices_on, why_no_loop};
 pub use mountinfo::{Mount, mountinfo, mountinfo_of, mounts_in};
-pub use namespace::{Kind, first_extent, in_user_namespace};
+pub use namespace::{Kind, first_extent, in_user_namespace, is_below_ours, mount_namespace_id};
 pub use narrate::{MODE_VARIABLE, Made, Mode, Narration, say};
 pub use output::{json_string, print_data};
 pub use plan::{Fork, Plan};

@@ -1,6 +1,11 @@
 //! The eight kinds of namespace, as namespaces(7) names them.
 
+use crate::sys;
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 /// A kind of namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +80,11 @@ impl Kind {
         }
     }
 
+    /// The kind whose [`file`](Kind::file) is `name`.
+    pub fn from_file(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.file() == name)
+    }
+
     /// The kind whose [`name`](Kind::name) is `name`.
     pub fn from_name(name: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.name() == name)
@@ -86,6 +96,36 @@ impl Kind {
 pub fn in_user_namespace() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// The number that orders mount namespaces by age: NS_GET_MNTNS_ID of ioctl_nsfs(2). None before kernel 6.11, and none
+/// is needed there.
+pub fn mount_namespace_id() -> Option<u64> {
+    const NS_GET_MNTNS_ID: libc::Ioctl = 0x8008_b705_u32 as libc::Ioctl;
+    let namespace = File::open("/proc/self/ns/mnt").ok()?;
+    let mut id: u64 = 0;
+    sys::ioctl_struct(namespace.as_fd(), NS_GET_MNTNS_ID, &mut id).ok()?;
+    Some(id)
+}
+
+/// Whether the processes of a PID namespace are among those this process sees: it is ours, or was made below it.
+pub fn is_below_ours(pid_namespace: &File) -> bool {
+    let inode = |file: &File| file.metadata().map(|about| about.ino()).ok();
+    let Some(ours) = File::open("/proc/self/ns/pid").ok().as_ref().and_then(inode) else { return false };
+    let mut above = pid_namespace.try_clone().ok();
+    while let Some(namespace) = above {
+        if inode(&namespace) == Some(ours) {
+            return true;
+        }
+        above = parent_of(&namespace).ok().map(File::from);
+    }
+    false
+}
+
+/// NS_GET_PARENT of ioctl_nsfs(2).
+fn parent_of(namespace: &File) -> Result<OwnedFd, Errno> {
+    const NS_GET_PARENT: libc::Ioctl = 0xb702;
+    sys::own(sys::ioctl_number(namespace.as_fd(), NS_GET_PARENT, 0)?.into())
 }
 
 /// The first extent of a gid_map, as user_namespaces(7) describes it: `inside outside count`.

@@ -90,14 +90,18 @@ impl<C: Call> Plan<C> {
         let after = self.fork.as_mut().map(|fork| std::mem::take(&mut fork.after)).unwrap_or_default();
         let mut script = Script::new(label, after.is_empty());
         add(&mut script, self.steps);
-        if let Some(fork) = self.fork {
+        if let Some(mut fork) = self.fork {
             script.step(fork.why, fork_in_shell(&fork.born_into, !after.is_empty()));
             if let Some(group) = &fork.birthplace {
                 let mut line = OsString::from("echo 0 > ");
                 line.push(crate::shell::quote(group.join("cgroup.procs").as_os_str()));
                 script.step("born in the group: a shell has to move there", Shell::Line(line));
             }
-            for steps in [fork.first, fork.beside, fork.child] {
+            // What a command does beside its child it is told by an option: that stands where the child is made.
+            let (by_option, beside) = std::mem::take(&mut fork.beside)
+                .into_iter()
+                .partition(|step| matches!(step.call.shell(), Shell::Enter(_)));
+            for steps in [by_option, fork.first, beside, fork.child] {
                 add(&mut script, steps);
             }
         }

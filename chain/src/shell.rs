@@ -172,10 +172,23 @@ impl Script {
     }
 }
 
-/// Adds the arguments of `words` to a command that begins with the same word.
+/// Adds the arguments of `words` to a command that begins with the same word. A bare option gives way to the same one
+/// with a value.
 fn merge(command: &mut Vec<OsString>, words: Vec<OsString>) {
     let skip = usize::from(!command.is_empty());
-    command.extend(words.into_iter().skip(skip));
+    for word in words.into_iter().skip(skip) {
+        match command.iter_mut().find(|other| is_with_value(other, &word) || is_with_value(&word, other)) {
+            Some(other) if is_with_value(&word, other) => *other = word,
+            Some(_) => {}
+            None => command.push(word),
+        }
+    }
+}
+
+/// Whether `word` is the long option `bare` with a value: `--net=FILE` to `--net`.
+fn is_with_value(word: &OsStr, bare: &OsStr) -> bool {
+    let value = word.as_bytes().strip_prefix(bare.as_bytes());
+    bare.as_bytes().starts_with(b"--") && value.is_some_and(|value| value.starts_with(b"="))
 }
 
 #[cfg(test)]
@@ -194,6 +207,18 @@ mod tests {
         for (word, quoted) in cases {
             assert_eq!(quote(OsStr::from_bytes(word)).as_bytes(), quoted);
         }
+    }
+
+    #[test]
+    fn an_option_with_a_value_stands_for_the_bare_one() {
+        let command = |lists: &[&str]| {
+            let mut command = Vec::new();
+            lists.iter().for_each(|list| merge(&mut command, list.split(' ').map(OsString::from).collect()));
+            command.join(OsStr::new(" "))
+        };
+        assert_eq!(command(&["unshare --pid --fork", "unshare --pid=b/pid"]), "unshare --pid=b/pid --fork");
+        assert_eq!(command(&["unshare --net=b/net", "unshare --net"]), "unshare --net=b/net");
+        assert_eq!(command(&["unshare --mount", "unshare --mount-proc=x"]), "unshare --mount --mount-proc=x");
     }
 
     #[test]

@@ -102,14 +102,15 @@ pub(crate) fn ioctl_number(
     request: libc::Ioctl,
     argument: libc::c_ulong,
 ) -> Result<i32, Errno> {
-    // SAFETY: the callers' requests (LOOP_CTL_GET_FREE, LOOP_CLR_FD) read their argument as a number.
+    // SAFETY: the callers' requests (LOOP_CTL_GET_FREE, LOOP_CLR_FD, NS_GET_PARENT) read their argument as a number or
+    // not at all.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), request, argument) })
 }
 
 /// ioctl(2) with a pointer to `argument`, whose layout is the kernel's for `request`.
 pub(crate) fn ioctl_struct<T>(fd: BorrowedFd, request: libc::Ioctl, argument: &mut T) -> Result<i32, Errno> {
-    // SAFETY: the callers pair each request with the struct of linux/loop.h, whose size a test asserts; the kernel
-    // reads or writes no more than that.
+    // SAFETY: the callers pair each request with the struct of linux/loop.h, whose size a test asserts, or with the u64
+    // of linux/nsfs.h; the kernel reads or writes no more than that.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), request, std::ptr::from_mut(argument)) })
 }
 

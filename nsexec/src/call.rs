@@ -4,6 +4,8 @@
 use crate::cli::Propagation;
 use crate::facts::Target;
 use crate::join::Join;
+use crate::keep::KeepCall;
+use crate::timens::{self, Clock, Offset};
 use chain::{Answer, Kind, Lifeline, Refusal, Shell, quoted, why_no_namespace};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -17,6 +19,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// The time namespace that the children of this process are born in.
+const TIME_FOR_CHILDREN: &str = "/proc/self/ns/time_for_children";
+
 /// A call; each variant is named after the system call or the file.
 #[derive(Debug)]
 pub enum Call {
@@ -24,6 +29,12 @@ pub enum Call {
     Unshare(Kind),
     /// setns(2)
     JoinNs(Target),
+    /// `/proc/self/timens_offsets`: time_namespaces(7)
+    ShiftClock { clock: Clock, offset: Offset },
+    /// setns(2) to the time namespace that children would be born in
+    EnterTime,
+    /// Namespaces that outlive their processes
+    Keep(KeepCall),
     /// `/proc/self/setgroups`, which must say deny before an unprivileged gid_map: user_namespaces(7)
     DenySetgroups,
     /// `/proc/self/uid_map` or `gid_map`: one id, 0 inside
@@ -84,6 +95,11 @@ impl Display for Call {
         match self {
             Call::Unshare(kind) => write!(f, "unshare({})", kind.flag_name()),
             Call::JoinNs(target) => write!(f, "setns({}, {})", quoted(&target.path), target.kind.flag_name()),
+            Call::ShiftClock { clock, offset } => {
+                write!(f, "write(\"/proc/self/timens_offsets\", \"{} {offset}\")", clock.name())
+            }
+            Call::EnterTime => write!(f, "setns(\"{TIME_FOR_CHILDREN}\", CLONE_NEWTIME)"),
+            Call::Keep(call) => call.fmt(f),
             Call::DenySetgroups => f.write_str("write(\"/proc/self/setgroups\", \"deny\")"),
             Call::WriteMap { file, outside } => write!(f, "write(\"/proc/self/{file}\", \"0 {outside} 1\")"),
             Call::BecomeRoot => f.write_str("setresgid(0, 0, 0)\nsetresuid(0, 0, 0)"),
@@ -127,6 +143,13 @@ impl chain::Call for Call {
                 let no_fork = (target.kind == Kind::User).then(|| "--preserve-credentials".into());
                 Shell::enter(["nsenter".into(), option].into_iter().chain(no_fork))
             }
+            Call::ShiftClock { clock, offset: Offset { seconds, nanoseconds: 0 } } => {
+                Shell::enter(["unshare", &format!("--{}={seconds}", clock.name())])
+            }
+            // unshare(1) knows whole seconds only.
+            Call::ShiftClock { .. } => Shell::Refuse,
+            Call::EnterTime => Shell::enter(["nsenter", &format!("--time={TIME_FOR_CHILDREN}")]),
+            Call::Keep(call) => call.shell(),
             // --map-root-user does all three.
             Call::WriteMap { file: "uid_map", .. } => Shell::enter(["unshare", "--map-root-user"]),
             Call::DenySetgroups | Call::WriteMap { .. } => Shell::Implied,
@@ -160,6 +183,12 @@ impl chain::Call for Call {
         match self {
             Call::Unshare(kind) => unshare(kind.flag())?,
             Call::JoinNs(target) => setns(&target.file, target.kind.flag())?,
+            Call::ShiftClock { clock, offset } => {
+                let text = format!("{} {offset}", clock.name());
+                return write_once(Path::new("/proc/self/timens_offsets"), &text);
+            }
+            Call::EnterTime => setns(File::open(TIME_FOR_CHILDREN)?, Kind::Time.flag())?,
+            Call::Keep(call) => return call.run(state.program()),
             Call::DenySetgroups => return write_once(Path::new("/proc/self/setgroups"), "deny"),
             Call::WriteMap { file, outside } => {
                 return write_once(&Path::new("/proc/self").join(file), &format!("0 {outside} 1"));
@@ -224,6 +253,8 @@ impl chain::Call for Call {
             Call::Join(call) => call.hint(refusal),
             Call::Unshare(kind) => why_no_namespace(&[*kind], errno),
             Call::JoinNs(target) => why_not_joined(target, errno),
+            Call::ShiftClock { .. } => timens::why_not_shifted(errno),
+            Call::Keep(call) => call.hint(errno),
             Call::DenySetgroups | Call::WriteMap { .. } => why_no_map(errno),
             Call::LinkUp | Call::WriteSysctl { .. } | Call::Propagate(_) => apparmor(errno),
             Call::SetHostname(name) if errno == Errno::EINVAL || errno == Errno::ENAMETOOLONG => {

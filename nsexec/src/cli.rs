@@ -1,7 +1,8 @@
 //! What can be typed. The doc comments are the help.
 
+use crate::timens::Offset;
 use chain::{Kind, Narration};
-use clap::{Parser, ValueEnum};
+use clap::{Arg, Parser, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 /// Without PROG it runs $SHELL, else /bin/sh.
 #[derive(Parser, Debug, Default)]
 #[command(version, args_override_self = true, after_help = EXAMPLES, override_usage =
-    "nsexec [OPTION]... [--] [PROG [ARG]...]")]
+    "nsexec [OPTION]... [--] [PROG [ARG]...]\n       nsexec --list [--json] [DIR]... | --forget DIR", mut_args = alone)]
 pub struct Cli {
     /// Mount points of its own, and private ones
     #[arg(short, long, value_name = "FILE|PID", num_args = 0..=1, require_equals = true, help_heading = "Namespaces")]
@@ -36,7 +37,10 @@ pub struct Cli {
     /// The root of the control-group tree
     #[arg(short = 'C', long, value_name = "FILE|PID", num_args = 0..=1, require_equals = true, help_heading = "Namespaces")]
     pub cgroup: Option<Option<OsString>>,
-    /// Every new kind but user
+    /// Clocks that count from the start of the machine
+    #[arg(short = 'T', long, value_name = "FILE|PID", num_args = 0..=1, require_equals = true, help_heading = "Namespaces")]
+    pub time: Option<Option<OsString>>,
+    /// Every new kind but user and time
     #[arg(short, long, help_heading = "Namespaces")]
     pub all: bool,
     /// Be where process PID is: its namespaces, root, directory and control groups, with no more rights than it has
@@ -53,14 +57,52 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, help_heading = "Inside")]
     pub mount_proc: Option<Option<PathBuf>>,
     /// What becomes of mounts made on either side of a new mount namespace
-    #[arg(long, value_name = "HOW", default_value = "private", help_heading = "Inside")]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "private",
+        hide_short_help = true,
+        help_heading = "Inside"
+    )]
     pub propagation: Propagation,
     /// With --join, leave the environment as it is
     #[arg(long, requires = "join", hide_short_help = true, help_heading = "Inside")]
     pub keep_env: bool,
     /// Leave the lo of a new network namespace down
-    #[arg(long, help_heading = "Inside")]
+    #[arg(long, hide_short_help = true, help_heading = "Inside")]
     pub no_lo: bool,
+
+    /// Shift the clock that counts from the start of the machine, in a new time namespace only
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        allow_negative_numbers = true,
+        hide_short_help = true,
+        help_heading = "Inside"
+    )]
+    pub boottime: Option<Offset>,
+    /// Shift the clock that never jumps, in a new time namespace only
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        allow_negative_numbers = true,
+        hide_short_help = true,
+        help_heading = "Inside"
+    )]
+    pub monotonic: Option<Offset>,
+
+    /// Keep each new namespace on a file of DIR, named as in /proc/PID/ns, when its processes have ended
+    #[arg(long, value_name = "DIR", conflicts_with = "join", help_heading = "Kept by name")]
+    pub keep: Option<PathBuf>,
+    /// Let go of the namespaces kept in DIR
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["list", "program"], help_heading = "Kept by name")]
+    pub forget: Option<PathBuf>,
+    /// List the namespaces that are kept: all, or those in DIR
+    #[arg(long, help_heading = "Kept by name")]
+    pub list: bool,
+    /// List them as JSON
+    #[arg(long, requires = "list", hide_short_help = true, help_heading = "Kept by name")]
+    pub json: bool,
 
     /// Write the program's PID to descriptor N once everything is set up, and close it
     #[arg(long, value_name = "N", help_heading = "Together with others")]
@@ -99,9 +141,17 @@ const EXAMPLES: &str = "Examples:
   nsexec -r --net -- ip address          a network without being root
   nsexec --net=4711 -- ss -tln           what listens in the network of process 4711";
 
+/// Whoever lists or forgets runs, makes and joins nothing: the other options contradict that.
+fn alone(option: Arg) -> Arg {
+    match option.get_id().as_str() {
+        "forget" | "list" | "json" | "explain" | "dry_run" | "program" | "help" | "version" => option,
+        _ => option.conflicts_with_all(["forget", "list"]),
+    }
+}
+
 impl Cli {
     /// The option of each kind, in the order the namespaces are made and joined.
-    pub fn kinds(&self) -> [(Kind, &Option<Option<OsString>>); 7] {
+    pub fn kinds(&self) -> [(Kind, &Option<Option<OsString>>); 8] {
         [
             (Kind::User, &self.user),
             (Kind::Mount, &self.mount),
@@ -109,6 +159,7 @@ impl Cli {
             (Kind::Ipc, &self.ipc),
             (Kind::Net, &self.net),
             (Kind::Cgroup, &self.cgroup),
+            (Kind::Time, &self.time),
             (Kind::Pid, &self.pid),
         ]
     }
@@ -119,6 +170,7 @@ impl Cli {
         let implied = match kind {
             Kind::User => self.map_root_user,
             Kind::Mount => self.all || self.mount_proc.is_some(),
+            Kind::Time => false,
             _ => self.all,
         };
         matches!(option, Some(None)) || (option.is_none() && implied)

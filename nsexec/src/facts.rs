@@ -1,6 +1,7 @@
 //! A read-only look at the machine: who we are, what is joined, where the program is.
 
 use crate::cli::Cli;
+use crate::kept::Directory;
 use crate::process::Process;
 use chain::{DEFAULT_PATH, Failure, Kind, Lifeline, Program, quoted};
 use nix::errno::Errno;
@@ -35,6 +36,10 @@ pub struct Facts {
     pub joins: Vec<Target>,
     /// The process to be with.
     pub process: Option<Process>,
+    /// Where new namespaces shall be kept.
+    pub keep: Option<Directory>,
+    /// The age of our mount namespace among others, where the kernel tells it; looked up to keep a younger one.
+    pub mount_id: Option<u64>,
     pub program: Program,
     /// Somebody reads our messages as they come.
     pub on_terminal: bool,
@@ -57,6 +62,10 @@ impl Facts {
             if let Some(Some(value)) = option {
                 joins.push(Target::open(kind, value)?);
             }
+        }
+        let keep = cli.keep.as_ref().map(|path| Directory::look("--keep", path)).transpose()?;
+        if keep.is_some() {
+            refuse_foreign_proc()?;
         }
         let words = match cli.program.as_slice() {
             [] if cli.join.is_some() => vec!["/bin/sh".into()],
@@ -87,6 +96,8 @@ impl Facts {
                 _ => Program::find(words)?,
             },
             process,
+            mount_id: keep.as_ref().and_then(|_| chain::mount_namespace_id()),
+            keep,
             on_terminal: std::io::stderr().is_terminal(),
         })
     }
@@ -128,11 +139,22 @@ impl Target {
         })?;
         if fstatfs(&file).map(|about| about.filesystem_type()) != Ok(NSFS_MAGIC) {
             return Err(Failure::new(format!("{}: not a namespace", quoted(&path))).why(why).hint(format!(
-                "a value joins, as in nsenter(1): /proc/PID/ns/{}, or a file it is bound on",
+                "a value joins, as in nsenter(1): /proc/PID/ns/{0}, or a file it is bound on, until a restart; --{name} --keep DIR makes one and binds it on DIR/{0}",
                 kind.file()
             )));
         }
         Ok(Target { kind, path, file })
+    }
+}
+
+/// The namespaces to keep are found by the number of the child; in a /proc of another PID namespace that is somebody else's.
+fn refuse_foreign_proc() -> Result<(), Failure> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    match numbers.map(|numbers| numbers.split_whitespace().count()) {
+        Some(1) => Ok(()),
+        _ => Err(Failure::new("--keep: /proc does not show this process by its own number")
+            .hint("it is that of another PID namespace: --mount-proc where this one was made")),
     }
 }
 

@@ -6,10 +6,14 @@ mod cgroups;
 mod cli;
 mod facts;
 mod join;
+mod keep;
+mod kept;
+mod list;
 mod plan;
 mod process;
 mod rtnl;
 mod status;
+mod timens;
 
 use chain::Mode;
 
@@ -23,6 +27,10 @@ fn nsexec(tool: &'static str) -> anyhow::Result<u8> {
             return Ok(chain::go_on_from_a_copy(tool, &mode)?);
         }
         chain::name_this_process(tool);
+    }
+    if let Some(errand) = plan::keeping::errand(&cli)? {
+        plan::keeping::left_alone(&cli).iter().for_each(|line| chain::say(line));
+        return Ok(errand.carry_out(tool, &mode)?);
     }
     let facts = facts::Facts::read(&cli)?;
     plan::notice(&cli, &facts).into_iter().for_each(chain::say);

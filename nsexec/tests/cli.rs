@@ -82,7 +82,7 @@ fn the_version_is_the_package_s() {
 #[test]
 fn what_is_typed_wrong_is_refused_in_two_lines() {
     let hint = "nsexec: hint: nsexec --help lists what it takes\n";
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["--bogus", "true"], "unexpected argument '--bogus' found"),
         (&["-x"], "unexpected argument '-x' found"),
         (&["--hostname"], "a value is required for '--hostname <NAME>' but none was supplied"),
@@ -91,6 +91,13 @@ fn what_is_typed_wrong_is_refused_in_two_lines() {
             &["--propagation", "both"],
             "invalid value 'both' for '--propagation <HOW>' [possible values: private, slave, shared, unchanged]",
         ),
+        (
+            &["--boottime", "1s"],
+            "invalid value '1s' for '--boottime <SECONDS>': a number of seconds, such as 3600, -5 or 0.25",
+        ),
+        (&["--list", "--net"], "the argument '--list' cannot be used with '--net[=<FILE|PID>]'"),
+        (&["--forget", "d", "--", "true"], "the argument '--forget <DIR>' cannot be used with '[PROG]...'"),
+        (&["--json"], "the following required arguments were not provided: --list"),
         (&["--explain", "--dry-run"], "the argument '--explain' cannot be used with '--dry-run'"),
     ];
     for (words, what) in cases {
@@ -131,13 +138,81 @@ fn options_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn whoever_lists_or_forgets_does_nothing_else() {
+    for option in ["--all", "-r", "--time", "--keep=d", "--pid-file=p", "--ready-fd=9", "--uts=7", "--no-lo"]
+    {
+        for errand in [["--list"].as_slice(), &["--forget", "d"]] {
+            let output = nsexec(&[errand, &[option]].concat());
+            let said = stderr(&output);
+            assert!(said.contains("cannot be used with"), "{errand:?} {option}: {said}");
+            assert_eq!(output.status.code(), Some(125));
+        }
+    }
+    let output = nsexec(&["--forget", "/nosuch"]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+}
+
+#[test]
+fn what_cannot_be_kept_is_refused_before_anything_is_made() {
+    refused(
+        &["--keep", "/nosuch/box", "--net", "true"],
+        125,
+        "nsexec: --keep \"/nosuch/box\": No such file or directory (ENOENT)\n\
+         nsexec: hint: it takes a directory, or the name of one to be in a directory that exists\n",
+    );
+    refused(
+        &["--keep", "/dev/null", "--net", "true"],
+        125,
+        "nsexec: --keep \"/dev/null\": Not a directory (ENOTDIR)\n\
+         nsexec: hint: the namespaces become files of a directory, one for each kind\n",
+    );
+    refused(
+        &["--keep", "/tmp/nsexec-nosuch", "true"],
+        125,
+        "nsexec: --keep \"/tmp/nsexec-nosuch\": there is no new namespace to keep\n\
+         nsexec: hint: add --net, --uts, ...: a bare option makes one\n",
+    );
+}
+
+#[test]
+fn the_dry_run_of_keeping_binds_from_outside() {
+    let output = nsexec(&["--dry-run", "--keep", "/tmp/nsexec-nosuch", "--uts", "--", "true"]);
+    assert_eq!(
+        stdout(&output),
+        "\
+# a place for the names
+mkdir -m 755 /tmp/nsexec-nosuch
+# a mount that others get copies of cannot show a mount namespace: a private one of it on itself
+mount --bind --make-private /tmp/nsexec-nosuch /tmp/nsexec-nosuch
+# a namespace is mounted on a file
+install -m 0 /dev/null /tmp/nsexec-nosuch/uts
+# what is to be kept is mounted from outside, by a process that does not go in
+# mounted it outlives its processes, and has a name
+# a host name of its own: a copy to begin with
+exec unshare --uts=/tmp/nsexec-nosuch/uts sh -e /dev/fd/3 3<<'END_nsexec'
+# become the program: same process, same number, another life
+exec true 3<&-
+END_nsexec
+"
+    );
+}
+
+#[test]
+fn the_dry_run_of_clocks_is_in_whole_seconds_or_ends() {
+    let script = |words: &[&str]| stdout(&nsexec(&[&["--dry-run", "--time"], words, &["true"]].concat()));
+    assert!(script(&["--boottime", "-5"]).contains("exec unshare --time --boottime=-5 sh "));
+    assert!(script(&["--monotonic=1.5"]).contains("exit 125\n"));
+}
+
+#[test]
 fn a_value_that_is_no_namespace_is_refused() {
     refused(
         &["--net=/dev/null", "true"],
         125,
         "nsexec: \"/dev/null\": not a namespace\n\
          nsexec: while: a namespace is joined through its file\n\
-         nsexec: hint: a value joins, as in nsenter(1): /proc/PID/ns/net, or a file it is bound on\n",
+         nsexec: hint: a value joins, as in nsenter(1): /proc/PID/ns/net, or a file it is bound on, until a restart; \
+         --net --keep DIR makes one and binds it on DIR/net\n",
     );
     refused(
         &["--uts=99999999", "true"],

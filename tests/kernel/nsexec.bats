@@ -314,7 +314,7 @@ nsexec: hint: a value joins a namespace that exists; --net alone makes a new one
 	touch plain
 	fails_with 125 'nsexec: "plain": not a namespace
 nsexec: while: a namespace is joined through its file
-nsexec: hint: a value joins, as in nsenter(1): /proc/PID/ns/net, or a file it is bound on' nsexec --net=plain -- touch ran
+nsexec: hint: a value joins, as in nsenter(1): /proc/PID/ns/net, or a file it is bound on, until a restart; --net --keep DIR makes one and binds it on DIR/net' nsexec --net=plain -- touch ran
 	fails_with 125 'nsexec: setns("/proc/self/ns/uts", CLONE_NEWNET): Invalid argument (EINVAL)
 nsexec: while: use the interfaces, routes and sockets of that namespace
 nsexec: hint: "/proc/self/ns/uts" is a namespace of another kind than net' nsexec --net=/proc/self/ns/uts -- touch ran

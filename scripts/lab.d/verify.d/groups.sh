@@ -78,9 +78,11 @@ read_number() {
 	esac
 }
 
-# Prints how many CPUs a list such as 0-2,5 names, in thousandths.
+# Prints how many CPUs a list such as 0-2,5 names, in thousandths, unless they are all that there are.
 count_cpus() {
-	tr , '\n' 2>/dev/null <"$1" | awk -F- 'NF { n += (NF == 2 ? $2 - $1 : 0) + 1 } END { if (n) print n * 1000 }'
+	tr , '\n' 2>/dev/null <"$1" | awk -F- -v all="$(nproc --all)" '
+		NF { n += (NF == 2 ? $2 - $1 : 0) + 1 }
+		END { if (n && n < all) print n * 1000 }'
 }
 
 read_groups() {

@@ -6,6 +6,7 @@ file = from."/attributes.tsv"
 set title "What the same work costs in a container, against the host"
 set xlabel "time for one unit of work; 1 = the host (median of the blocks' ratios, 95 % interval)"
 set yrange [8.6:0.4]
+set xrange [0<*:*]
 set ytics scale 0
 set for [i = 1:8] ytics add (word(tests, i) i)
 unset grid

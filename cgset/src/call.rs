@@ -15,12 +15,14 @@ use crate::mounting;
 use crate::moving;
 use crate::stat;
 use crate::tree::{Hierarchy, Version};
-use chain::{Answer, Refusal, Shell, print_data, say};
+use crate::usage::{self, Notes};
+use chain::{Answer, Ended, Refusal, Shell, print_data, say};
 pub use doing::write_file;
 use doing::{lock, make, move_members, refusal_at, remove, retry, write_knob};
 use nix::errno::Errno;
 use nix::fcntl::Flock;
 use nix::mount::{MntFlags, umount2};
+use nix::unistd::Pid;
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -49,6 +51,10 @@ pub enum Call {
     Join { doors: Vec<PathBuf> },
     /// `memory.oom_control` or `memory.events`
     ReportOom { name: String, directory: PathBuf, version: Version },
+    /// The files that count, before or after the program
+    ReadUsage { groups: Vec<(Hierarchy, PathBuf)>, is_over: bool },
+    /// write(2) of the report
+    WriteReport { name: String, file: Option<PathBuf> },
     /// `cgroup.kill`, or kill(2) of each while they are frozen
     EndMembers { name: String, home: PathBuf, freezer: Option<(PathBuf, Version)>, say_so: bool },
     /// rmdir(2) in each hierarchy, and of what was made on the way
@@ -80,6 +86,8 @@ pub enum Call {
 pub struct State {
     /// Held until this process ends: nobody else takes the group over or removes it.
     lock: Option<Flock<File>>,
+    /// What is to be reported.
+    notes: Notes,
     /// What judges about devices now, and what did before.
     devices: Programs,
 }
@@ -126,9 +134,14 @@ impl chain::Call for Call {
                 return Ok(Answer::Made("1".into()));
             }
             Call::ReportOom { name, directory, version } => {
-                if let Some(line) = stat::oom_line(name, directory, *version) {
+                let before = state.notes.oom_kills_before();
+                if let Some(line) = stat::oom_line(name, directory, *version, before) {
                     say(&line);
                 }
+            }
+            Call::ReadUsage { groups, is_over } => state.notes.read(groups, *is_over),
+            Call::WriteReport { name, file } => {
+                return usage::write_report(&state.notes, name, file.as_deref());
             }
             Call::EndMembers { name, home, freezer, say_so } => {
                 let freezer = freezer.as_ref().map(|(directory, version)| (directory.as_path(), *version));
@@ -182,6 +195,14 @@ impl chain::Call for Call {
             }
         }
         Ok(Answer::zero())
+    }
+
+    fn born(state: &mut State, _child: Pid) {
+        state.notes.born();
+    }
+
+    fn ended(state: &mut State, how: &Ended) {
+        state.notes.ended(*how);
     }
 
     fn hint(&self, refusal: &Refusal) -> Option<String> {

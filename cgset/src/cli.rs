@@ -61,6 +61,9 @@ pub struct Cli {
     /// Wait for PROG, then end what it left behind in the group and remove that
     #[arg(short, long, help_heading = "The group", requires = "program")]
     pub transient: bool,
+    /// Wait for PROG, then print what it used as a JSON object, on stderr or to FILE
+    #[arg(long, value_name = "FILE", help_heading = "The group", requires = "program", num_args = 0..=1, require_equals = true)]
+    pub report: Option<Option<OsString>>,
     /// Move processes that stand in the way (version 2) into the group NAME beside GROUP
     #[arg(long, value_name = "NAME", help_heading = "The group", hide_short_help = true)]
     pub leaf: Option<OsString>,
@@ -98,7 +101,7 @@ pub struct Cli {
 
     /// Mount a hierarchy of version 1 with these controllers at DIR; with --remove, take it away again
     #[arg(long, value_name = "CTRL[,CTRL]", help_heading = "Hierarchies", hide_short_help = true,
-        conflicts_with_all = ["program", "transient", "label", "leaf", "processes", "procs", "stat", "tree", "freeze", "thaw", "kill", "gc"])]
+        conflicts_with_all = ["program", "transient", "report", "label", "leaf", "processes", "procs", "stat", "tree", "freeze", "thaw", "kill", "gc"])]
     pub hierarchy: Option<String>,
     /// Print the controllers of this kernel, and where each is mounted
     #[arg(long, help_heading = "Hierarchies", group = "action", hide_short_help = true)]

@@ -1,5 +1,7 @@
 //! A read-only look at the machine: the hierarchies, what stands at GROUP in each, what the files hold.
 
+mod report;
+
 use crate::cli::{Action, Cli};
 use crate::controllers::{self, Controller, OWN_CGROUPS};
 use crate::device_bpf;
@@ -11,6 +13,7 @@ use crate::moving;
 use crate::place::Place;
 use crate::tree::{Hierarchy, Tree, Version};
 use chain::{Failure, Program};
+use report::{check_report, countable, counts};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +32,8 @@ pub struct Facts {
     pub groups: Vec<Group>,
     /// `cgroup.subtree_control` of what is above the group, where it is there: version 2.
     pub enabled: BTreeMap<PathBuf, Vec<String>>,
+    /// The controllers of version 2 that are to count for a report.
+    pub counted: Vec<String>,
     /// What the files that are to be written hold now.
     pub values: BTreeMap<PathBuf, String>,
     /// The number of the program that judges by our device rules there now: version 2.
@@ -95,8 +100,14 @@ impl Facts {
                 let mut carriers = carriers(&tree, &writes);
                 // Where there is a group of that name already, its limits hold for whoever joins it now, too.
                 carriers.extend(facts.everywhere.iter().filter(|_| !cli.transient).cloned());
+                let mut counted = Vec::new();
+                if let Some(file) = &cli.report {
+                    check_report(file.as_deref().map(Path::new))?;
+                    carriers.extend(tree.hierarchies.iter().filter(|one| counts(one)).cloned());
+                    counted = countable(&tree, &facts.group);
+                }
                 dedup(&mut carriers);
-                Ok(Facts { carriers, writes, labels, ..facts }.with_groups())
+                Ok(Facts { carriers, writes, labels, counted, ..facts }.with_groups())
             }
             Action::Tree => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }),
             Action::Move => {

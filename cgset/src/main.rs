@@ -20,6 +20,7 @@ mod shell;
 mod stat;
 mod sys;
 mod tree;
+mod usage;
 
 use chain::Mode;
 

@@ -4,6 +4,7 @@ mod labelling;
 mod making;
 mod mounting;
 mod removing;
+mod reporting;
 mod writing;
 
 use crate::call::Call;
@@ -122,18 +123,24 @@ fn set(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
     steps.extend(labelling(&facts)?);
     steps.extend(writing(&facts, cli));
     let Some(program) = facts.program.take() else { return Ok(Plan::of(steps)) };
-    if !cli.transient {
+    if !cli.transient && cli.report.is_none() {
         steps.extend(join(&facts, false));
         return Ok(Plan { steps, fork: None, program: Some(program), made: Made::default() });
     }
+    steps.extend(reporting::before(&facts, cli));
     let fork = Fork {
-        why: "somebody has to stay, to say how it went and to remove the group: the program is a child",
+        why: match cli.transient {
+            true => {
+                "somebody has to stay, to say how it went and to remove the group: the program is a child"
+            }
+            false => "somebody has to stay, to say how it went: the program is a child",
+        },
         born_into: Vec::new(),
         birthplace: birthplace(&facts),
         first: join(&facts, true).into_iter().collect(),
         beside: Vec::new(),
         child: Vec::new(),
-        after: after(&facts),
+        after: after(&facts, cli),
     };
     Ok(Plan { steps, fork: Some(fork), program: Some(program), made: Made::default() })
 }
@@ -161,29 +168,21 @@ fn join(facts: &Facts, is_born: bool) -> Option<Step<Call>> {
 }
 
 /// What the waiting parent does when the program has ended.
-fn after(facts: &Facts) -> Vec<Step<Call>> {
-    let memory = facts.carriers.iter().find(|one| one.controllers.iter().any(|name| name == "memory"));
-    let is_limited = facts.writes.iter().any(|write| write.controller == "memory");
-    let mut steps = Vec::new();
-    steps.extend(memory.filter(|_| is_limited).map(|one| {
-        Step::new(
-            "from outside a kill for want of memory looks like any other: say it",
-            Call::ReportOom {
-                name: name_of(facts),
-                directory: one.mount.join(&facts.group),
-                version: one.version,
-            },
-        )
-    }));
-    steps.push(end(
-        facts,
-        "what the program left running would go on without the limits it was started under",
-        true,
-    ));
-    steps.push(Step::new(
-        "the group was the program's, and goes with it",
-        remove_call(facts, &facts.carriers),
-    ));
+fn after(facts: &Facts, cli: &Cli) -> Vec<Step<Call>> {
+    let mut steps: Vec<Step<Call>> = reporting::oom(facts).into_iter().collect();
+    if cli.transient {
+        steps.push(end(
+            facts,
+            "what the program left running would go on without the limits it was started under",
+            true,
+        ));
+    }
+    steps.extend(reporting::after(facts, cli));
+    if cli.transient {
+        let why = "the group was the program's, and goes with it";
+        steps.push(Step::new(why, remove_call(facts, &facts.carriers)));
+    }
+    steps.extend(reporting::write(facts, cli));
     steps
 }
 

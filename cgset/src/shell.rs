@@ -7,6 +7,7 @@ use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS, Mark};
 use crate::mounting::options;
 use crate::stat::oom_file;
 use crate::tree::Version;
+use crate::usage::files;
 use chain::{Shell, join, quote};
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -47,6 +48,21 @@ pub fn of(call: &Call) -> Shell {
                 text(&["! grep -q '^oom_kill [1-9]' "], &directory.join(oom_file(*version)), " || echo ");
             let said = quote(format!("cgset: {name}: out of memory").as_ref());
             Shell::Line(joined([found, said, " >&2".into()]))
+        }
+        Call::ReadUsage { groups, is_over } => {
+            let paths = groups
+                .iter()
+                .flat_map(|(one, at)| files(one).into_iter().map(move |file| at.join(file).into_os_string()));
+            let words = ["grep", "-sH", "."].map(OsString::from).into_iter().chain(paths);
+            let name = if *is_over { "used=$(" } else { "before=$(" };
+            Shell::Line(joined([name.into(), join(words), " || :)".into()]))
+        }
+        Call::WriteReport { file, .. } => {
+            let said = "printf '%s\\n' \"status $status\" \"$used\" \"${before:+before: $before}\"";
+            Shell::Line(match file {
+                Some(file) => text(&[said, " > "], file, ""),
+                None => format!("{said} >&2").into(),
+            })
         }
         Call::EndMembers { home, .. } => Shell::Line(text(
             &["for process in $(cat "],

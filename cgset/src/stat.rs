@@ -102,12 +102,13 @@ impl Stat {
     }
 }
 
-fn read(directory: &Path, file: &str) -> Option<String> {
+/// A file of a group, without the newline at its end.
+pub fn read(directory: &Path, file: &str) -> Option<String> {
     std::fs::read_to_string(directory.join(file)).ok().map(|text| text.trim_end().to_owned())
 }
 
 /// The number behind a word at the beginning of a line.
-fn keyed(text: &str, key: &str) -> Option<u64> {
+pub fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
@@ -134,13 +135,15 @@ fn oom_kills(directory: &Path, version: Version) -> Option<u64> {
 }
 
 /// What is said when a member was killed for want of memory; nothing where none was.
-pub fn oom_line(name: &str, directory: &Path, version: Version) -> Option<String> {
-    let kills = oom_kills(directory, version).filter(|kills| *kills > 0)?;
+/// `before` were killed before that.
+pub fn oom_line(name: &str, directory: &Path, version: Version, before: u64) -> Option<String> {
+    let kills = oom_kills(directory, version)?.checked_sub(before).filter(|kills| *kills > 0)?;
     let (limit, peak) = match version {
         Version::One => ("memory.limit_in_bytes", "memory.max_usage_in_bytes"),
         Version::Two => ("memory.max", "memory.peak"),
     };
-    let human = |file| read(directory, file).and_then(|text| text.parse().ok()).map(size::human);
+    let number = |file| read(directory, file).and_then(|text| text.parse().ok());
+    let human = |file| number(file).filter(|number| *number < UNLIMITED).map(size::human);
     let processes = if kills == 1 { "process" } else { "processes" };
     let peak = human(peak).map(|peak| format!(", peak {peak}")).unwrap_or_default();
     let limit = human(limit).unwrap_or_else(|| "the limit of a group above".into());

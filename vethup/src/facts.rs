@@ -81,8 +81,7 @@ impl Facts {
         }
         if cli.list || cli.nat || cli.uplink.is_some() {
             // Who may not ask is not warned either.
-            facts.firewalls = Nft::open().and_then(|nft| firewall::droppers(&nft))
-                .unwrap_or_default();
+            facts.firewalls = Nft::open().and_then(|nft| firewall::droppers(&nft)).unwrap_or_default();
         }
         if cli.list && facts.links.iter().any(|link| pair::is_ours(link, &facts.links)) {
             facts.holders = holder::holders(&socket);

@@ -67,6 +67,17 @@ impl Display for Call {
             Call::ReportOom { directory, version, .. } => {
                 write!(f, "read({})", quoted(directory.join(stat::oom_file(*version))))
             }
+            Call::ReadUsage { groups, .. } => {
+                let lines: Vec<String> = groups
+                    .iter()
+                    .map(|(_, one)| format!("read({{the counters in {}}})", quoted(one)))
+                    .collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Call::WriteReport { file, .. } => match file {
+                Some(file) => write!(f, "write({}, {{the report}})", quoted(file)),
+                None => f.write_str("write(2, {the report})"),
+            },
             Call::EndMembers { home, .. } => {
                 write!(f, "kill({{each of {}}}, SIGKILL)", quoted(home.join("cgroup.procs")))
             }

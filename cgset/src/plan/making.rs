@@ -83,6 +83,7 @@ fn enable(directory: &Path, hierarchy: &Hierarchy, facts: &Facts) -> Option<Step
     let mut names: Vec<String> = written
         .chain(["pids"])
         .chain(with_io)
+        .chain(facts.counted.iter().map(String::as_str))
         .filter(|name| hierarchy.controllers.iter().any(|known| known == name))
         .filter(|name| !on.iter().any(|known| known == name))
         .map(str::to_owned)

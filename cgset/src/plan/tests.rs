@@ -15,13 +15,13 @@ fn hierarchy(version: Version, mount: &str, controllers: &[&str]) -> Hierarchy {
 }
 
 /// A controller a hierarchy.
-fn one() -> Tree {
+pub fn one() -> Tree {
     let line = |name: &&str| hierarchy(Version::One, &format!("/cg/{name}"), &[name]);
     Tree { hierarchies: ["cpu", "cpuset", "freezer", "memory", "pids"].iter().map(line).collect() }
 }
 
 /// One hierarchy for all.
-fn two() -> Tree {
+pub fn two() -> Tree {
     Tree { hierarchies: vec![hierarchy(Version::Two, "/cg", &["cpu", "memory", "pids"])] }
 }
 
@@ -37,7 +37,7 @@ fn facts(words: &str, tree: &Tree) -> (Cli, Facts) {
     (cli, Facts { group, writes, carriers, labels, is_root: true, program, ..Facts::default() })
 }
 
-fn story(words: &str, tree: &Tree) -> Vec<String> {
+pub fn story(words: &str, tree: &Tree) -> Vec<String> {
     let (cli, facts) = facts(words, tree);
     plan(&cli, facts).unwrap().story()
 }

@@ -28,6 +28,7 @@ pub const PROC_DIRECTORIES: &[&str] = &["acpi", "asound", "scsi"];
 pub const PROC_READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys"];
 /// Directories below /sys that an empty one hides.
 pub const SYS_DIRECTORIES: &[&str] = &[
+    "devices/virtual/block",
     "devices/virtual/powercap",
     "firmware",
     "fs/bpf",

@@ -68,13 +68,18 @@ teardown() {
 	mkdir program
 	cp "$BATS_FILE_TMPDIR/bin/sleeper" "program/$canary"
 	export CANARY=$canary
+	# And in the path of the image itself, which the loop device shows.
+	mkdir "of.$canary"
+	cp --sparse=always "$BATS_FILE_TMPDIR/img" "of.$canary/img"
 	start bash -c 'exec -a "$0" "./program/$0" 1000' "$canary"
 	until_true runs_program "$started" "$canary"
-	run -0 nsexec --pid --net --ipc --uts --cgroup --hostname box -- pivot "$BATS_FILE_TMPDIR/img" perl /look <word
+	run -0 nsexec --pid --net --ipc --uts --cgroup --hostname box -- pivot "of.$canary/img" perl /look <word
 	same 'looked at all' "$output"
-	run -0 nsexec --pid --net --ipc --uts --cgroup --hostname box -- pivot --userns auto "$BATS_FILE_TMPDIR/img" perl /look <word
+	run -0 nsexec --pid --net --ipc --uts --cgroup --hostname box -- pivot --userns auto "of.$canary/img" perl /look <word
 	same 'looked at all' "$output"
 	# With the host's processes, mounts and variables it is found in each.
+	run -0 nsexec --pid --net -- pivot --privileged "of.$canary/img" perl /look <word
+	[[ $output == *'/loop/backing_file'* ]] || fail "$output"
 	run -0 pivot --bare --bind /proc:/proc "$root" perl /look <word
 	for place in "/proc/$started/cmdline" "/proc/$started/comm" "/proc/$started/environ" "/proc/$$/mountinfo"; do
 		grep -qx "$place" <<<"$output" || fail "not found in $place: $output"

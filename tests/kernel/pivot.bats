@@ -772,7 +772,7 @@ OPENABLE='sub walk { my $d = shift; opendir my $h, $d or return; for (sort readd
 		[ -e /proc/$name ] || continue
 		if [ -d /proc/$name ]; then echo "$name: $(ls -A /proc/$name | wc -l)"; else echo "$name: $(timeout 1 head -c 9 /proc/$name 2>/dev/null | wc -c)"; fi
 	done
-	for name in devices/virtual/powercap firmware fs/bpf kernel/debug kernel/security kernel/tracing module; do
+	for name in devices/virtual/block devices/virtual/powercap firmware fs/bpf kernel/debug kernel/security kernel/tracing module; do
 		[ ! -e /sys/$name ] || echo "$name: $(ls -A /sys/$name | wc -l)"
 	done'
 	outside=$(sh -c "$look")

@@ -22,7 +22,7 @@ static const char *const masked_proc_files[] = {
 static const char *const masked_proc_dirs[] = { "scsi", "acpi", "asound", 0 };
 static const char *const masked_sys_dirs[] = {
     "firmware", "kernel/debug", "kernel/tracing", "kernel/security", "fs/bpf",
-    "module", "devices/virtual/powercap", 0
+    "module", "devices/virtual/block", "devices/virtual/powercap", 0
 };
 static const char *const read_only_proc[] = { "bus", "fs", "irq", "sys", 0 };
 

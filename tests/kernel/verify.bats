@@ -149,6 +149,7 @@ required() {
 		lxc.net.0.type = empty
 		lxc.mount.auto = proc:mixed sys:ro
 		lxc.pty.max = 4
+		lxc.apparmor.profile = unconfined
 		lxc.cgroup.dir.monitor = $group-monitor
 		lxc.cgroup.dir.container = $group-container
 		lxc.cgroup.dir.monitor.pivot = $group-pivot

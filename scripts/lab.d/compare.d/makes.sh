@@ -23,6 +23,12 @@ start_lxc() {
 	mkdir "$work/lxc"
 	{
 		[ ! -e /usr/share/lxc/config/common.conf ] || echo lxc.include = /usr/share/lxc/config/common.conf
+		# Where AppArmor is in the kernel and its profiles cannot be loaded, LXC starts nothing unless it is told to.
+		if command -v apparmor_parser >/dev/null; then
+			echo lxc.apparmor.allow_incomplete = 1
+		else
+			echo lxc.apparmor.profile = unconfined
+		fi
 		cat <<-END
 			lxc.rootfs.path = dir:$work/root
 			lxc.uts.name = lxc

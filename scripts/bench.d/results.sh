@@ -10,7 +10,7 @@ list_missing() {
 			END { if (good < blocks) print blocks - good, (status == "" ? "- -" : order " " status) }' "$dir/runs.csv" |
 			while read -r lack order status; do
 				why='not run yet'
-				[ "$order" = - ] || why="status $status: $(reason "$order")"
+				[ "$order" = - ] || why="status $status: $(last_words "$dir/raw/$order.txt")"
 				printf '%s/%s\t%s (%s of %s blocks)\n' "$place" "$test" "$why" "$lack" "$blocks"
 			done
 	done
@@ -21,13 +21,6 @@ list_missing() {
 		why=$(awk -F '\t' -v way="$name" '$1 == way || $1 == "starts" { why = $2 } END { print why }' "$dir/starts-failed.tsv" 2>/dev/null) || :
 		printf '%s\t%s (%s of %s starts)\n' "$name" "${why:-not run yet}" $((2 * rounds - good)) $((2 * rounds))
 	done
-}
-
-# Prints why run $1 failed: the last thing said in its answer that is not about other runs.
-reason() {
-	grep -v '^not tried any more' "$dir/raw/$1.txt" >"$dir/raw/.last" 2>/dev/null || :
-	if [ "$(wc -l <"$dir/raw/.last")" -gt 1 ]; then last_words "$dir/raw/.last"; else echo 'it failed before'; fi
-	rm -f "$dir/raw/.last"
 }
 
 # Computes all that follows from the runs. Ends with status 1 where something is missing.

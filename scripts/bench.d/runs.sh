@@ -42,16 +42,18 @@ run_once() {
 	raw=$dir/raw/$order.txt value='' took='' status=0
 	words=$(words_of "$test" "$block")
 	printf '# run %s, block %s: %s in %s: sysbench %s\n' "$order" "$block" "$test" "$place" "$words" >"$raw"
-	if [ "$(grep -cxF "$test/$place" "$work/failed")" -ge 2 ]; then
-		status=1
-		echo 'not tried any more: it failed twice' >>"$raw"
+	# What has failed twice is not tried a third time; its reason is the one it had.
+	if [ "$(grep -c "^$test/$place	" "$work/failed")" -ge 2 ]; then
+		why=$(sed -n "s|^$test/$place	||p" "$work/failed" | tail -n 1)
+		status=${why%%	*}
+		printf '# not tried any more\n%s\n' "${why#*	}" >>"$raw"
 	else
 		[ "$place" != loop-buffered ] || attach_buffered
 		# shellcheck disable=SC2086 # a list of words
 		in_place "watched $run_limit" "$place" $words >>"$raw" 2>&1 || status=$?
 		[ "$place" != loop-buffered ] || let_go
 		[ "$status" != 0 ] || check_answer
-		[ "$status" = 0 ] || echo "$test/$place" >>"$work/failed"
+		[ "$status" = 0 ] || printf '%s/%s\t%s\t%s\n' "$test" "$place" "$status" "$(last_words "$raw")" >>"$work/failed"
 		case $test in fileio-*) settle ;; esac
 	fi
 	[ "$block" != 0 ] && file=runs.csv || file=warmup.csv

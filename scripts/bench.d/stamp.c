@@ -2,7 +2,7 @@
  * stamp: the program inside every container whose start is timed. Its first act is to look at the clock, its second to
  * write what it saw to stdout, eight bytes; then it ends. No libc, whose own start would be in the figure.
  */
-#include "../../tests/speed.d/bare.h"
+#include "bare.h"
 
 int main(int argc, char **argv)
 {

@@ -61,7 +61,7 @@ prepare_starts() {
 	"$@" -o "$work/starts" "$here/bench.d/starts.c" &&
 		set -- "$@" -nostdlib -ffreestanding -fno-stack-protector -mno-red-zone &&
 		"$@" -o "$cell/bin/stamp" "$here/bench.d/stamp.c" &&
-		"$@" -o "$work/floor" "$top/tests/speed.d/floor.c" || return
+		"$@" -o "$work/floor" "$here/bench.d/floor.c" || return
 	write_lxc_settings "$cell"
 	mkdir "$work/bundle"
 	! command -v runc >/dev/null || (

@@ -1,0 +1,283 @@
+#!/usr/bin/env bats
+# scripts/bench measures: the real sysbench once, in little; a play of it otherwise, which can be held in every place
+# and looked at from outside. Run by: tests/run kernel bench
+
+# Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+
+load lib.bash
+
+setup_file() {
+	setup_world_file
+}
+
+setup() {
+	setup_world
+	run_was=$(mounts_below /run)
+	trees=$(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo)
+}
+
+teardown() {
+	nothing_left || return
+	[ -z "$(groups_left)" ] || fail "left: $(groups_left)" || return
+	[ -z "$(ip -o link show type bridge)$(ip -o link show type veth)" ] && [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+	same "$run_was" "$(mounts_below /run)"
+}
+
+# The groups of a bench that had this file's world for its own: their names hold its PID.
+groups_left() {
+	local group pid
+	while read -r group; do
+		pid=${group##*/bench-}
+		pid=${pid%%-*}
+		case " ${benches-} " in *" $pid "*) echo "$group" ;; esac
+	done < <(
+		# shellcheck disable=SC2086 # a list of mount points
+		find $trees -depth -type d -name 'bench-*' 2>/dev/null
+	)
+}
+
+# Starts bench in the background; the inner half, whose PID is in the names of its groups, is noted.
+start_bench() {
+	start "$top/scripts/bench" --tree tree --dir dir "$@"
+	bench=$started
+	until_true inner_runs || { cat said; return 1; }
+	benches="${benches-} $(inner)"
+}
+
+# bench -> nsexec, which becomes the inner bench.
+inner() {
+	child "$bench"
+}
+
+inner_runs() {
+	runs_program "$(inner)" bench || gone "$bench"
+}
+
+# Makes a tree whose sysbench is a play: it does nothing, and says that it was quick. Where the tree has a file /hold it
+# stops in the midst of it, where /broken names the test it fails.
+make_play() {
+	make_root tree
+	cat >tree/bin/sysbench <<-'END'
+		#!/bin/sh
+		case " $* " in
+		*' --version '*) echo 'sysbench 1.0 in a play' && exit ;;
+		*' prepare '*) : >test_file.0 && exit ;;
+		esac
+		events=0
+		for word; do
+			case $word in
+			--events=*) events=${word#*=} ;;
+			--memory-total-size=*M) events=${word#*=} && events=${events%M} ;;
+			esac
+		done
+		[ "$PWD" != /bench ] || [ ! -e /hold ] || sh -c 'kill -STOP $$'
+		if [ "$PWD" = /bench ] && [ "$(cat /broken 2>/dev/null)" = "$1" ]; then
+			echo 'FATAL: broken in the play'
+			exit 3
+		fi
+		echo '100.00 MiB transferred (1000.00 MiB/sec)'
+		echo '    read, MiB/s:                  100.00'
+		echo '    written, MiB/s:               50.00'
+		echo '    total time:                          0.1000s'
+		echo "    total number of events:              $events"
+	END
+	chmod 755 tree/bin/sysbench
+}
+
+# Waits until sysbench is held; its PID is in `held`, and that of what is stopped in `stopped`.
+wait_held() {
+	until_true find_held
+}
+
+find_held() {
+	local pid
+	# The bench may have ended, and then there is nothing to wait for.
+	! gone "$bench" || { held='' && return; }
+	for pid in /proc/[0-9]*; do
+		pid=${pid#/proc/}
+		runs_program "$pid" sysbench || continue
+		stopped=$(child "$pid")
+		is_in_state "${stopped:-0}" T || continue
+		held=$pid
+		return
+	done
+	return 1
+}
+
+let_go() {
+	kill -CONT "$stopped"
+	until_true gone "$stopped"
+}
+
+# Prints a kind of namespace of a process.
+namespace() {
+	readlink "/proc/$1/ns/$2"
+}
+
+# Asserts that of these kinds of namespaces the held process has its own, and of the others the world's.
+has_own() {
+	local kind
+	for kind in mnt net pid uts ipc cgroup user; do
+		case " $* " in
+		*" $kind "*) [ "$(namespace "$held" $kind)" != "$(namespace self $kind)" ] || fail "$place: $kind is not its own" || return ;;
+		*) [ "$(namespace "$held" $kind)" = "$(namespace self $kind)" ] || fail "$place: $kind is not the world's" || return ;;
+		esac
+	done
+}
+
+# Prints the memory limit of the held process.
+memory_limit() {
+	local path
+	path=$(sed -n 's/^[0-9]*:memory://p' "/proc/$held/cgroup")
+	[ -n "$path" ] || path=$(sed -n 's/^0:://p' "/proc/$held/cgroup")
+	# shellcheck disable=SC2086 # a list of mount points
+	find $trees -path "*$path/memory.limit_in_bytes" -exec cat {} + -o -path "*$path/memory.max" -exec cat {} + 2>/dev/null | head -n 1
+}
+
+# Prints the loop device that is the root of the held process.
+root_loop() {
+	sed -n 's|^[^ ]* [^ ]* [^ ]* / / .* /dev/\(loop[0-9]*\) .*|\1|p' "/proc/$held/mountinfo"
+}
+
+# Prints the interfaces of the held process, lo aside.
+interfaces() {
+	sed -n 's/^ *\([^:]*\):.*/\1/p' "/proc/$held/net/dev" | grep -vx lo | xargs
+}
+
+# Asserts that the held process is where it is said to be, and has what that place has and nothing of the next.
+check_place() {
+	local dio
+	case $place in
+	host) has_own ;;
+	container) has_own mnt net pid uts ipc cgroup user ;;
+	*) has_own mnt net pid uts ipc cgroup ;;
+	esac || return
+	case $place in
+	host | namespaces)
+		same "$(cat "/proc/self/cgroup")" "$(cat "/proc/$held/cgroup")" || return
+		;;
+	*) [ "$(memory_limit)" = $((96 << 20)) ] || fail "$place: the limit is $(memory_limit)" || return ;;
+	esac
+	case $place in
+	host | namespaces | cgroup) [ "$(readlink "/proc/$held/root")" = "$PWD/dir/work/root" ] || fail "$place: its root is $(readlink "/proc/$held/root")" ;;
+	*) [ "$(readlink "/proc/$held/root")" = / ] || fail "$place: it is in a chroot" ;;
+	esac || return
+	case $place in
+	loop-buffered) dio=0 ;;
+	loop-direct | container) dio=1 ;;
+	*) dio= ;;
+	esac
+	if [ -n "$dio" ]; then
+		[ "$(cat "/sys/block/$(root_loop)/loop/dio")" = "$dio" ] || fail "$place: direct I/O is not $dio"
+		[[ $(cat "/sys/block/$(root_loop)/loop/backing_file") = */dir/work/root.img ]] || fail "$place: not the image"
+	else
+		[ -z "$(root_loop)" ] || fail "$place: its root is $(root_loop)"
+	fi || return
+	case $place in
+	container | lxc) [ "$(interfaces)" = eth0 ] || fail "$place: it has $(interfaces)" ;;
+	host) ;;
+	*) [ -z "$(interfaces)" ] || fail "$place: it has $(interfaces)" ;;
+	esac
+}
+
+@test "each place is what it says: namespaces, group and limit, root, loop device, network; each without what comes next" {
+	local seen=
+	make_play
+	touch tree/hold
+	start_bench --only 'cpu/*' --blocks 1 --memory 96M --file-size 1M 2>said
+	while wait_held && [ -n "$held" ]; do
+		# The one that runs is the first without a row.
+		place=$(awk 'FILENAME == ARGV[1] { split($0, f, ","); done[f[1]] = 1; next } !($1 in done) { print $3; exit }' \
+			<(cat dir/warmup.csv dir/runs.csv) dir/plan)
+		check_place || { kill "$bench"; finish "$bench"; return 1; }
+		seen="$seen $place"
+		let_go
+	done
+	finish "$bench"
+	[ "$status" = 0 ] || fail "$(cat said)"
+	# Twice: to warm up, and for the record.
+	same "$(printf '2 %s\n' cgroup container host loop-buffered loop-direct lxc namespaces root)" \
+		"$(tr ' ' '\n' <<<"${seen# }" | sort | uniq -c | sed 's/^ *//')"
+	[ "$(grep -c ',cpu,0.1000,s,0.1000,0$' dir/runs.csv)" = 8 ]
+	[ ! -s dir/missing.tsv ] && [ ! -e dir/work ]
+}
+
+@test "the real sysbench, in little: a figure for every cell and every way, and nothing is missing" {
+	"$top/scripts/rootfs" host tree sh sysbench
+	run "$top/scripts/bench" --tree tree --dir dir --only 'cpu/*,memory-write/*,fileio-seqrd/*,fileio-rndwr/*,starts/*' \
+		--blocks 1 --seconds 0.02 --file-size 2M --rounds 2
+	[ "$status" = 0 ] || fail "$output" || return
+	[ -z "$output" ]
+	same "$(cut -d, -f3,4 dir/runs.csv | grep -v place | sort)" "$(for place in host namespaces cgroup root loop-buffered loop-direct container lxc; do
+		printf "$place,%s\n" cpu memory-write fileio-seqrd fileio-rndwr; done | sort)"
+	run -0 awk -F, 'NR > 1 && !($5 > 0 && $7 > 0 && $8 == "0") { print }' dir/runs.csv
+	[ -z "$output" ]
+	# Nothing is at the program before the clock inside has been looked at, and nothing after the end.
+	awk -F, 'NR > 1 && !($6 == "0" && $4 > 0 && $5 > $4) { bad = 1 } END { exit bad || NR != 33 }' dir/starts.csv || fail "$(cat dir/starts.csv)"
+	[ "$(cut -d, -f1 dir/starts.csv | tail -n +2 | xargs)" = "$(seq 32 | xargs)" ]
+	[ "$(wc -l <dir/summary.csv)" = 33 ] && [ "$(wc -l <dir/starts-summary.csv)" = 17 ]
+	grep -q '^sysbench	sysbench 1\.' dir/environment.tsv
+	grep -q 'pivot_root' dir/explain.txt
+	[ ! -e dir/work ]
+}
+
+@test "interrupted, it ends all that it began; started again it goes on, and what was measured stays" {
+	local signal rows before=
+	make_play
+	touch tree/hold
+	# With this seed the runs that are hit are in a container, a group, LXC and on a loop device.
+	for signal in TERM:143 INT:130 HUP:129; do
+		start_bench --only 'cpu/*' --blocks 1 --seed 3 --file-size 1M 2>said
+		for _ in 1 2 3; do
+			wait_held
+			[ -n "$held" ] || fail "it has ended: $(cat said)"
+			let_go
+		done
+		wait_held
+		kill -s "${signal%:*}" "$bench"
+		finish "$bench"
+		[ "$status" = "${signal#*:}" ] || fail "$signal: $status: $(cat said)"
+		[ -z "$(groups_left)" ] && [ ! -e dir/work ] && no_loop_left && no_process_left ||
+			fail "$signal: $(groups_left) $(ls dir) $(loops_on "$PWD") $(processes_left)"
+		rows=$(cat dir/warmup.csv dir/runs.csv | grep -v order)
+		[ "$(head -n "$(wc -l <<<"$before")" <<<"$rows")" = "$before" ] || [ -z "$before" ] || fail "$before, and then $rows"
+		before=$rows
+	done
+	rm tree/hold
+	run -0 --separate-stderr "$top/scripts/bench" --tree tree --dir dir --only 'cpu/*' --blocks 1 --seed 3 --file-size 1M
+	same "$(cut -d' ' -f1 dir/plan)" "$(cat dir/warmup.csv dir/runs.csv | grep -v order | cut -d, -f1)"
+	# All done: nothing is run once more.
+	before=$(cat dir/runs.csv)
+	run -0 --separate-stderr "$top/scripts/bench" --tree tree --dir dir --only 'cpu/*' --blocks 1 --seed 3 --file-size 1M
+	same "$before" "$(cat dir/runs.csv)"
+}
+
+@test "what cannot run is missing, with the reason, status 1, and is tried again; the rest is measured" {
+	local before
+	make_play
+	echo threads >tree/broken
+	mkdir fakes
+	printf '#!/bin/sh\necho "no container today" >&2\nexit 1\n' >fakes/lxc-execute
+	chmod 755 fakes/lxc-execute
+	PATH=$PWD/fakes:$PATH run -1 --separate-stderr "$top/scripts/bench" --tree tree --dir dir --blocks 2 --file-size 1M --only 'cpu/host,cpu/lxc,threads/host'
+	same "$(cat dir/missing.tsv)" "$(printf '%s\t%s\n' host/threads 'status 3: FATAL: broken in the play (2 of 2 blocks)' \
+		lxc/cpu 'status 1: no container today (2 of 2 blocks)')"
+	[ "$(grep -c ',host,cpu,0.1000,s,0.1000,0$' dir/runs.csv)" = 2 ]
+	before=$(grep ,host,cpu, dir/runs.csv)
+	rm tree/broken
+	run -0 --separate-stderr "$top/scripts/bench" --tree tree --dir dir --blocks 2 --file-size 1M --only 'cpu/host,cpu/lxc,threads/host'
+	[ ! -s dir/missing.tsv ]
+	same "$before" "$(grep ,host,cpu, dir/runs.csv)"
+	[ "$(grep -c ',0$' dir/runs.csv)" = 6 ]
+}
+
+@test "--plan says what and how long, and changes nothing" {
+	make_play
+	run -0 --separate-stderr "$top/scripts/bench" --plan --quick --tree tree --dir dir
+	[ -z "$stderr" ]
+	[[ $output == *$'\ncells     64\nblocks    1 to warm up, 6 that count\ncpu: sysbench cpu --threads=1 --cpu-max-prime=10000 --events='* ]]
+	[[ $output == *$'\nruns      448, of which 448 are to be done\nestimate  '* ]]
+	[ ! -e dir ] && [ -z "$(ls -A tree/mnt)" ]
+	[ -z "$(find . -maxdepth 1 -name '.bench*')" ]
+}

@@ -1,0 +1,90 @@
+#!/bin/sh
+# What the verbs of container share: which containers run. It is sourced, never run, with `here` naming scripts/.
+#
+# The control groups are the registry: a group of that name, labelled container=NAME, image=PATH and started=EPOCH.
+
+: "${here:?names the directory of scripts}"
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$here/lib.sh"
+# shellcheck disable=SC2034 # for the messages of lib.sh
+self=container
+
+# Prints why nothing was done, and the cure, as the tools do; ends with their status.
+refuse() {
+	printf 'container: %s\n' "$1" >&2
+	[ -z "${2-}" ] || printf 'container: hint: %s\n' "$2" >&2
+	exit 125
+}
+
+# The option $1 wants a value; $2 says how many words are left.
+want_value() {
+	[ "$2" -gt 1 ] || refuse "$1 wants a value" "container ${0##*/} --help lists what it takes"
+}
+
+# Refuses what cannot be a name: it becomes a directory, a host name and a word of JSON.
+check_name() {
+	case $1 in
+	'' | *[!A-Za-z0-9_.-]* | [!A-Za-z0-9]*)
+		refuse "\"$1\" is no name" 'letters, digits, and inside of it . _ -' ;;
+	esac
+	[ "${#1}" -le 63 ] || refuse "the name is ${#1} letters long" 'a host name ends at 63'
+}
+
+# Without root neither groups nor the processes of a container can be reached.
+need_root() {
+	[ "$(id -u)" = 0 ] || refuse "$1 takes root" "sudo $(quote "$here/container" "$1") ..."
+}
+
+# Prints the names of the containers, each once.
+names() {
+	"$bin/cgset" --tree --json | sed -n 's/.*"container" *: *"\([A-Za-z0-9_.-]*\)".*/\1/p' | sort -u
+}
+
+# Prints what cgset knows of a container's group, a key and its value a line; fails where $1 is no container.
+facts() {
+	known=$("$bin/cgset" --stat "$1" 2>/dev/null) || return 1
+	printf '%s\n' "$known" | grep -q "^label\.container  *$1\$" || return 1
+	printf '%s\n' "$known"
+}
+
+# Prints the value of the key $1 in what facts printed, on stdin.
+fact() {
+	sed -n "s/^$1  *//p"
+}
+
+# Prints the PID, as we see it, of the program that a container was started with: number 1 of its PID namespace, or what
+# the reaper there has started. Fails where none runs.
+program_of() {
+	for process in $("$bin/cgset" --procs "$1" 2>/dev/null); do
+		numbers=$(sed -n 's/^NSpid:[[:blank:]]*//p' "/proc/$process/status" 2>/dev/null | tr '\t' ' ')
+		# One number here and one inside: what has more is in a container of the container.
+		[ "$numbers" = "$process 1" ] || continue
+		if is_program "$process" nsexec; then
+			# The reaper's first child is the program.
+			read -r process _ <"/proc/$process/task/$process/children" || return 1
+		fi
+		printf '%s\n' "$process"
+		return 0
+	done
+	return 1
+}
+
+# Whether a process runs one of these tools of ours.
+is_program() {
+	running=$(stat -L -c %d:%i "/proc/$1/exe" 2>/dev/null) || return 1
+	shift
+	for tool; do
+		[ "$running" != "$(stat -L -c %d:%i "$bin/$tool")" ] || return 0
+	done
+	return 1
+}
+
+# Whether two names are of one file.
+same_file() {
+	[ "$(stat -L -c %d:%i "$1" 2>/dev/null)" = "$(stat -L -c %d:%i "$2" 2>/dev/null || echo none)" ]
+}
+
+# Prints a word so that a shell reads it back as it is.
+word() {
+	printf "'%s' " "$(printf '%s\n' "$1" | sed "s/'/'\\\\''/g")"
+}

@@ -1,0 +1,340 @@
+#!/usr/bin/env bats
+# scripts/container beside you: run --detach, exec, ps, stop, save. The world's network plays the machine. Run by:
+# tests/run kernel verbs
+
+# Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+
+load lib.bash
+load groups.bash
+
+setup_file() {
+	setup_world_file
+	cd "$BATS_FILE_TMPDIR" || return
+	make_root root
+	"$BOXUTILS_BIN/mkimg" --from root image
+}
+
+setup() {
+	setup_group
+	cp --sparse=always "$BATS_FILE_TMPDIR/image" img
+	mkdir -p /run
+	mount -t tmpfs -o mode=755 run /run
+}
+
+teardown() {
+	PATH=$BIN:/usr/sbin:/usr/bin:/sbin:/bin
+	! grep -q . <<<"$(directories)" || container stop --time 0 "$group"
+	vethup --down
+	umount /run
+	teardown_group
+}
+
+container() {
+	"$top/scripts/container" "$@"
+}
+
+# Starts a container beside us, without a network unless a test wants one, and without the descriptors of bats.
+detach() {
+	without_descriptors "$top/scripts/container" run --detach --log log --name "$group" "$@"
+}
+
+# A program that says that it is there, and does not end.
+STAY='echo here; while :; do sleep 1000 & wait $!; done'
+
+stay() {
+	detach --no-net img -- /bin/sh -c "$STAY"
+}
+
+nothing_of_it() {
+	[ -z "$(directories)" ] && no_process_left && no_loop_left
+}
+
+# Prints the program's number outside.
+pid() {
+	container ps --json | grep -oE '"pid": [0-9]+' | grep -oE '[0-9]+'
+}
+
+# ---- run --detach and ps
+
+@test "run --detach: the program runs when it returns; ps tells what it is; stop ends it, and all is gone" {
+	run -0 --separate-stderr -- detach --memory 64M img -- /bin/sh -c "$STAY"
+	same '' "$output$stderr"
+	until_true grep -qx here log
+	[ "$(program "$(pid)")" = sh ] || fail "$(program "$(pid)")"
+	run -0 container ps
+	[[ ${lines[0]} =~ ^NAME\ +PID\ +AGE\ +MEMORY\ +CPU\ +ADDRESS\ +IMAGE$ ]] || fail "$output"
+	[[ ${lines[1]} =~ ^$group\ +$(pid)\ +[0-9]+s\ +[0-9.]+[KM]?\ .*\ 10\.98\.0\.2\ +$PWD/img$ ]] || fail "$output"
+	run -0 container ps --json
+	[[ $output =~ ^\[\{\"name\":\ \"$group\",\ \"pid\":\ [0-9]+,\ \"image\":\ \"$PWD/img\",\ \"started\":\ [0-9]+,\ \"age_seconds\":\ [0-9]+,\ \"memory_bytes\":\ [0-9]+,\ \"memory_max_bytes\":\ 67108864,\ \"cpu_usec\":\ ([0-9]+|null),\ \"address\":\ \"10.98.0.2\"\}\]$ ]] || fail "$output"
+	container stop "$group"
+	nothing_of_it || fail "$(ps ax) $(directories)"
+	[ "$(container ps --json)" = '[]' ]
+}
+
+@test "run --detach: what cannot start has not been started: the message, the status, and nothing left" {
+	run -127 --separate-stderr -- detach --no-net img nosuch
+	[[ $stderr == 'pivot: execve("nosuch"): No such file or directory (ENOENT)'*hint* ]] || fail "$stderr"
+	run -126 --separate-stderr -- detach --no-net img /etc/passwd
+	[[ $stderr == pivot:* ]] || fail "$stderr"
+	run -125 --separate-stderr -- detach --no-net nowhere true
+	[[ $stderr == 'pivot: stat("nowhere")'* ]] || fail "$stderr"
+	run -125 --separate-stderr -- detach --no-net --memory lots img true
+	[[ $stderr == cgset:*lots* ]] || fail "$stderr"
+	run -125 --separate-stderr -- container run --detach --name "$group" img true
+	[[ $stderr == 'container: --detach without --log'* ]] || fail "$stderr"
+	run -125 --separate-stderr -- container run --detach --log nowhere/log --name "$group" img true
+	[[ $stderr == *'nowhere/log cannot be written'* ]] || fail "$stderr"
+	nothing_of_it || fail "$(ps ax) $(directories)"
+}
+
+@test "run --detach: a program that is soon over has been started; the log ends with its status" {
+	run -0 detach --no-net img -- /bin/sh -c 'echo said; exit 7'
+	until_true grep -q '"status": *7' log
+	[ "$(head -n 1 log)" = said ] || fail "$(cat log)"
+	until_true nothing_of_it
+}
+
+@test "a name runs once: the second is told who has it; when that has ended the name is free" {
+	stay
+	run -125 --separate-stderr -- detach --no-net img true
+	same "container: $group runs already: process $(pid), of $PWD/img"$'\n'"container: hint: container stop $group ends it; --name gives this one another name" "$stderr"
+	run -125 --separate-stderr -- container run --no-net --name "$group" img true
+	[[ $stderr == *'runs already'* ]] || fail "$stderr"
+	container stop "$group"
+	run -0 container run --no-net --name "$group" img true
+	for name in 'a b' ../up '' -x "$(printf %064d 0)"; do
+		run -125 --separate-stderr -- container run --no-net "--name=$name" img true
+		[[ $stderr == 'container: '*name* ]] || fail "$name: $stderr"
+	done
+}
+
+@test "the way it ends does not matter: kill -9 of what waits for it leaves no container, and its name is free" {
+	stay
+	waiting=$(parent "$(parent "$(pid)")")
+	[ "$(program "$waiting")" = cgset ]
+	kill -9 "$waiting"
+	until_true no_process_left
+	[ "$(container ps --json)" = '[]' ]
+	stay
+	container stop "$group"
+	nothing_of_it
+}
+
+@test "run --detach, killed at any moment: the whole container or nothing of it" {
+	for round in $(seq "$ROUNDS"); do
+		start "$top/scripts/container" run --detach --log log --name "$group" --no-net img -- /bin/sh -c "$STAY"
+		sleep "0.0$((RANDOM % 100))"
+		kill "-$(( round % 2 ? 9 : 15 ))" "$started" 2>/dev/null || :
+		finish
+		until_true whole_or_nothing || fail "round $round: $(ps ax) $(directories)"
+		container stop --time 0 "$group" 2>/dev/null
+		nothing_of_it || fail "round $round: $(ps ax) $(directories)"
+	done
+	[ "$(ls -A)" = $'img\nlog' ] || fail "$(ls -A)"
+}
+
+# A sleep in it says that the program runs; one that will never do so is no process at all.
+whole_or_nothing() {
+	no_process_left || [ -n "$(pgrep -x -f 'sleep 1000')" ]
+}
+
+# ---- exec
+
+@test "exec: in its namespaces, its root and its group, with no more rights than its own program; stdin and status pass" {
+	stay
+	program=$(pid)
+	run -0 container exec "$group" -- /bin/sh -c 'for kind in cgroup ipc mnt net pid user uts; do readlink /proc/self/ns/$kind; done; hostname; id -u; grep -E "^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Groups):" /proc/self/status; pwd'
+	same "$(for kind in cgroup ipc mnt net pid user uts; do readlink "/proc/$program/ns/$kind"; done)
+$group
+0
+$(grep -E '^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Groups):' "/proc/$program/status")
+/" "$output"
+	[ "$(echo letter | container exec "$group" cat)" = letter ]
+	run -7 container exec "$group" sh -c 'exit 7'
+	run -127 container exec "$group" nosuch
+	container exec "$group" sh -c 'echo $$ >/exec; exec sleep 1000' 3>&- &
+	until_true test -n "$(directories)"
+	until_true in_group_twice
+	container stop --time 0 "$group"
+	finish $!
+	[ "$status" = 137 ] || fail "status $status"
+}
+
+in_group_twice() {
+	[ "$("$BOXUTILS_BIN/cgset" --procs "$group" | xargs -I {} cat /proc/{}/comm 2>/dev/null | grep -c sleep)" = 2 ]
+}
+
+@test "exec: what does not run is said; options are told from the program's" {
+	run -125 --separate-stderr -- container exec "$group" true
+	same "container: $group does not run"$'\n''container: hint: container ps lists what does' "$stderr"
+	run -125 --separate-stderr -- container exec
+	[[ $stderr == 'container: no name'* ]] || fail "$stderr"
+	stay
+	run -125 --separate-stderr -- container exec "$group"
+	[[ $stderr == 'container: no program'* ]] || fail "$stderr"
+	[ "$(container exec "$group" -- echo --explain)" = --explain ]
+}
+
+# ---- volumes
+
+@test "--volume: a directory, read-only, one file, an image; owners are mapped; what is not there is said" {
+	mkdir shared
+	echo from-outside >shared/letter
+	mkimg --size 8M home.img
+	container run --no-net --volume "$PWD/shared:/mnt" --volume "$PWD/shared:/srv:ro" --volume "$PWD/shared/letter:/etc/letter" \
+		--volume "$PWD/home.img:/home" --name "$group" img -- /bin/sh -ec '
+			cat /mnt/letter /etc/letter
+			echo from-inside >/mnt/answer
+			! echo no >/srv/answer
+			touch /home/kept; grep -c " /home ext4 " /proc/mounts' >said 2>&1
+	same $'from-outside\nfrom-outside\n1' "$(grep -v 'Read-only' said)"
+	[ "$(stat -c %u shared/answer)" = 0 ]
+	[ -e shared/answer ] && [ "$(cat shared/answer)" = from-inside ]
+	[ "$(container run --no-net --mount-image home.img:/srv:ro img ls /srv | grep kept)" = kept ]
+	run -125 --separate-stderr -- container run --no-net --volume nowhere:/mnt img true
+	[[ $stderr == 'container: --volume nowhere:/mnt: there is no nowhere'* ]] || fail "$stderr"
+	run -125 --separate-stderr -- container run --no-net --volume shared img true
+	[[ $stderr == 'container: --volume shared: not SRC:DST'* ]] || fail "$stderr"
+}
+
+# ---- stop
+
+@test "stop: a program with a handler is asked, and given its time" {
+	detach --no-net img -- /bin/sh -c 'trap "echo asked; sleep 0.2; echo done; exit 0" TERM; echo here; while :; do sleep 0.1; done'
+	until_true grep -qx here log
+	container stop "$group"
+	same $'here\nasked\ndone' "$(grep -v '^{' log)"
+	nothing_of_it
+}
+
+@test "stop: one that does not listen is killed after its time; one without a handler ends at once" {
+	detach --no-net img -- /bin/sh -c 'trap "" TERM; echo here; while :; do sleep 0.1; done'
+	until_true grep -qx here log
+	before=$SECONDS
+	container stop --time 1 "$group"
+	[ $((SECONDS - before)) -ge 1 ] || fail 'it was not given its time'
+	nothing_of_it
+	stay
+	container stop --time "$((PATIENCE * 10))" "$group"
+	nothing_of_it
+}
+
+@test "stop: also what is frozen; and what does not run is said, and is fine" {
+	stay
+	"$BOXUTILS_BIN/cgset" --freeze "$group"
+	container stop "$group"
+	nothing_of_it
+	run -0 --separate-stderr -- container stop "$group"
+	same "container: $group does not run" "$stderr"
+	run -125 --separate-stderr -- container stop
+	[[ $stderr == 'container: no name'* ]] || fail "$stderr"
+	# A group of somebody else is no container.
+	"$BOXUTILS_BIN/cgset" --pids 5 "$group"
+	run -0 --separate-stderr -- container stop "$group"
+	same "container: $group does not run" "$stderr"
+	[ -n "$(directories)" ]
+	"$BOXUTILS_BIN/cgset" --remove "$group"
+}
+
+# ---- save
+
+@test "save: a copy of one that writes all the time needs no repair, and runs; the first goes on" {
+	detach --no-net img -- /bin/sh -c 'echo kept >/note; i=0; while :; do i=$((i + 1)); echo $i >/count; mv /count /counted; done'
+	until_true container exec "$group" test -e /counted
+	container save "$group" copy.img
+	run -0 e2fsck -fn copy.img
+	# Not even the journal has to be replayed.
+	[[ $(dumpe2fs -h copy.img 2>/dev/null) != *needs_recovery* ]]
+	reached=$(container exec "$group" cat /counted)
+	until_true goes_on
+	[ "$(stat -c %b copy.img)" -lt $(($(stat -c %s copy.img) / 1024)) ] || fail 'the copy has no holes'
+	[ "$(container run --no-net copy.img cat /note)" = kept ]
+	run -125 --separate-stderr -- container save "$group" copy.img
+	[[ $stderr == 'container: copy.img is there already'* ]] || fail "$stderr"
+	# By the name of its file, and over the old copy.
+	container save --force ./img copy.img
+	container stop "$group"
+	container save img other.img
+	cmp img other.img
+	[ -z "$(find . -name '.*img*')" ] || fail "$(ls -A)"
+}
+
+goes_on() {
+	[ "$(container exec "$group" cat /counted)" != "$reached" ]
+}
+
+# Puts a cp in the way that does not come to its end.
+slow_cp() {
+	mkdir fakes
+	printf '#!/bin/sh\ntouch %s/copying\nexec sleep 1000\n' "$PWD" >fakes/cp
+	chmod 755 fakes/cp
+	PATH=$PWD/fakes:$PATH
+}
+
+@test "save: interrupted or killed, it leaves a container that goes on, and no half copy where it could clean up" {
+	detach --no-net img -- /bin/sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/count; mv /count /counted; done'
+	until_true container exec "$group" test -e /counted
+	old=$PATH
+	slow_cp
+	for signal in TERM KILL; do
+		rm -f copying
+		start "$top/scripts/container" save "$group" copy.img
+		until_true exists copying
+		[ "$("$BOXUTILS_BIN/cgset" --stat "$group" | sed -n 's/^frozen *//p')" = true ]
+		kill "-$signal" "$started"
+		finish
+		until_true is_thawed
+		[ "$signal" != TERM ] || [ -z "$(find . -name '.copy*')" ] || fail "$(ls -A)"
+	done
+	PATH=$old
+	pkill -x -f 'sleep 1000' || :
+	reached=$(container exec "$group" cat /counted)
+	until_true goes_on
+	container save "$group" copy.img
+	run -0 e2fsck -fn copy.img
+	container stop "$group"
+	nothing_of_it
+}
+
+is_thawed() {
+	[ "$("$BOXUTILS_BIN/cgset" --stat "$group" | sed -n 's/^frozen *//p')" = false ]
+}
+
+@test "save: what has no image, is not there, or is the image itself is refused, each by name" {
+	run -125 --separate-stderr -- container save nowhere copy.img
+	[[ $stderr == 'container: nowhere: no container that runs, and no image'* ]] || fail "$stderr"
+	run -125 --separate-stderr -- container save --force img img
+	[[ $stderr == 'container: img is the image itself'* ]] || fail "$stderr"
+	run -125 --separate-stderr -- container save img nowhere/copy.img
+	[[ $stderr == *'nowhere/copy.img cannot be made'* ]] || fail "$stderr"
+	detach --no-net --host-uids "$BATS_FILE_TMPDIR/root" -- /bin/sh -c "$STAY"
+	run -125 --separate-stderr -- container save "$group" copy.img
+	[[ $stderr == *'which is not an image'*'mkimg --from'* ]] || fail "$stderr"
+	container stop "$group"
+	# Something else of ours uses it, and it is no container.
+	start nsexec --pid -- pivot img /bin/sleep 1000
+	until_true has_child "$started"
+	until_true is_locked
+	run -125 --separate-stderr -- container save img copy.img
+	[[ $stderr == 'container: img is in use'* ]] || fail "$stderr"
+	kill "$started"
+	finish
+}
+
+is_locked() {
+	! flock --exclusive --nonblock img true
+}
+
+@test "each verb has a help of its own with three examples; a wrong word is named" {
+	for verb in run exec ps stop save; do
+		run -0 --separate-stderr -- container "$verb" --help
+		[[ ${lines[0]} == "container $verb - "* ]] || fail "$output"
+		[ "$(grep -cE "^    (container|nsexec) .*$verb" <<<"$output")" -ge 3 ] || fail "$verb: $output"
+		[ -z "$stderr" ]
+		run -125 --separate-stderr -- container "$verb" --moon
+		[[ $stderr == 'container: there is no option --moon'$'\n''container: hint: '* ]] || fail "$stderr"
+	done
+	run -0 container --help
+	[[ $output == *'container run'*'container exec'*'container ps'*'container stop'*'container save'* ]]
+}

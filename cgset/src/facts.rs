@@ -227,7 +227,10 @@ pub fn on_the_way(hierarchy: &Hierarchy, group: &Path) -> Vec<PathBuf> {
 pub fn carriers(tree: &Tree, writes: &[Write]) -> Vec<Hierarchy> {
     let wanted = tree.carrier("pids").into_iter().chain(tree.freezer());
     let written = writes.iter().filter_map(|write| tree.home(&write.controller));
-    let mut carriers = wanted.chain(written).cloned().collect();
+    // Who limits CPU time wants to know how much was used, and in version 1 that is counted elsewhere.
+    let is_cpu = writes.iter().any(|write| write.controller == "cpu");
+    let counted = tree.carrier("cpuacct").filter(|_| is_cpu);
+    let mut carriers = wanted.chain(written).chain(counted).cloned().collect();
     dedup(&mut carriers);
     carriers
 }

@@ -16,6 +16,11 @@ fn why_group(hierarchy: &Hierarchy) -> &'static str {
             "a directory is a group of processes: here its memory is accounted for"
         }
         Version::One if has("cpu") => "a directory is a group of processes: here its CPU time is shared out",
+        Version::One if has("cpuacct") => {
+            "a directory is a group of processes: here the CPU time it uses is added up"
+        }
+        Version::One if has("blkio") => "a directory is a group of processes: here its disk I/O is shaped",
+        Version::One if has("devices") => "a directory is a group of processes: here it gets its devices",
         Version::One if has("cpuset") => "a directory is a group of processes: here it is kept to some CPUs",
         Version::One if has("pids") => "a directory is a group of processes: here they are counted",
         Version::One if has("freezer") => {

@@ -1,0 +1,342 @@
+#!/usr/bin/env bats
+# Every limit of cgset biting, and measured where it is a rate, on version 1 and 2. Run by: tests/run kernel limits
+# A rate is measured on a monotonic clock or as a share of CPU time within one run; a spinner has so much weight that a busy
+# machine takes nothing from it.
+
+# Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+
+load lib.bash
+load groups.bash
+
+setup_file() {
+	setup_world_file
+}
+
+setup() {
+	setup_group
+	device=
+}
+
+teardown() {
+	local attached=$device
+	[ -z "$attached" ] || losetup --detach "$attached"
+	teardown_group
+}
+
+# Whether this is the machine of tests/vm, which may be changed.
+in_vm() {
+	[ -e /run/vm/settings ]
+}
+
+# Asserts that a number is within some percent of another: near NUMBER WANTED PERCENT.
+near() {
+	awk -v is="$1" -v wanted="$2" -v percent="$3" \
+		'BEGIN { off = (is - wanted) / wanted * 100; exit !(off <= percent && off >= -percent) }' ||
+		fail "$1 is not $2 ± $3 %"
+}
+
+# A spinner of perl: waits 0.3 s for what is given in advance to be used up, then prints what part of SECONDS it got.
+SPIN='use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC CLOCK_PROCESS_CPUTIME_ID);
+sub now() { clock_gettime(CLOCK_MONOTONIC) } sub used() { clock_gettime(CLOCK_PROCESS_CPUTIME_ID) }
+$t = now; 1 while now - $t < 0.3;
+($t, $u) = (now, used); 1 while now - $t < $ARGV[0];
+printf "%.4f\n", (used - $u) / (now - $t)'
+
+# ---- CPU
+
+@test "a spinner that may have a quarter of a CPU gets a quarter; one that may have all gets more" {
+	near "$(cgset --transient --cpus 0.25 --cpu-weight 10000 "$group" -- perl -e "$SPIN" 3)" 0.25 8
+	near "$(cgset --transient --cpus max --cpu-weight 10000 "$group" -- perl -e "$SPIN" 0.5)" 0.75 40
+}
+
+@test "weights of 100 and 300 share one CPU 1 to 3; equal ones share it equally" {
+	near "$(share 100 300)" 3 5
+	near "$(share 200 200)" 1 5
+}
+
+# Prints how many times as much CPU time a spinner of the second weight gets, while one of the first is on the same CPU.
+share() {
+	local one two
+	start cgset --cpu-weight "$1" --cpuset 0 "$group/one" -- perl -e '1 while 1'
+	one=$started
+	start cgset --cpu-weight "$2" --cpuset 0 "$group/two" -- perl -e '1 while 1'
+	two=$started
+	until_true runs_program "$one" perl
+	until_true runs_program "$two" perl
+	sleep 0.5
+	# Nanoseconds on a CPU, of both at the same moment.
+	cat "/proc/$one/schedstat" "/proc/$two/schedstat" >before
+	sleep 3
+	cat "/proc/$one/schedstat" "/proc/$two/schedstat" >after
+	kill -9 "$one" "$two"
+	wait "$one" "$two" || :
+	cgset --remove "$group/one"
+	cgset --remove "$group/two"
+	cat before after | awk '{ ran[NR] = $1 } END { printf "%.3f\n", (ran[4] - ran[2]) / (ran[3] - ran[1]) }'
+}
+
+@test "the CPU time of a group is that of its processes" {
+	spent=$(cgset --cpus max "$group" -- perl -MTime::HiRes=clock_gettime,CLOCK_PROCESS_CPUTIME_ID -e '
+		1 while clock_gettime(CLOCK_PROCESS_CPUTIME_ID) < 1; printf "%d", 1e6 * clock_gettime(CLOCK_PROCESS_CPUTIME_ID)')
+	# What was left of cgset after it had joined, and exec and exit, are counted as well.
+	near "$(cgset --stat "$group" | sed -n 's/^cpu.usage_usec *//p')" "$spent" 5
+	cgset --remove "$group"
+}
+
+@test "cpuset: on CPU 0 alone, and with memory of node 0; a node that is not there is refused" {
+	run -0 cgset --transient --cpuset 0 --cpuset-mems 0 "$group" -- grep -E '^(Cpus|Mems)_allowed_list' /proc/self/status
+	[[ $output == *Cpus_allowed_list:*0$'\n'Mems_allowed_list:*0 ]] || fail "$output"
+	run -125 --separate-stderr cgset --cpuset-mems 77 "$group"
+	[[ $stderr == "cgset: write(\"$(place cpuset)/cpuset.mems\", \"77\"): "* ]] || fail "$stderr"
+	no_groups
+}
+
+# ---- memory
+
+@test "a child dies at its parent's limit, and the message says whose it was; below it the child lives" {
+	hog='$x = "x" x (shift() << 20); sleep 0'
+	cgset --memory 32M "$group"
+	run -137 --separate-stderr -- cgset --transient --memory 1G "$group/child" -- perl -e "$hog" 100
+	[[ $stderr == "cgset: $group/child: out of memory: 1 process killed at the limit of a group above, peak 3"* ]] || fail "$stderr"
+	run -0 --separate-stderr -- cgset --transient --memory 1G "$group/child" -- perl -e "$hog" 1
+	[ -z "$stderr" ]
+	cgset --remove "$group"
+}
+
+@test "--hugetlb: written in the file that is here; who touches more than it may gets SIGBUS" {
+	cgset --hugetlb 2M=5M "$group"
+	[ "$(of_group hugetlb hugetlb.2MB.limit_in_bytes hugetlb.2MB.max)" = 4194304 ]
+	refuses 'cgset: --hugetlb 3M=6M: no huge pages of that size
+cgset: hint: this machine has 2M and 1G: see /sys/kernel/mm/hugepages' --hugetlb 3M=6M "$group"
+	if in_vm; then
+		echo 8 >/proc/sys/vm/nr_hugepages
+		# mmap(2) of 4 pages with MAP_HUGETLB, and a byte into as many as is said.
+		touch='$a = syscall(9, 0, 8 << 20, 3, 0x40022, -1, 0); syscall(0, 0, $a + ($_ << 21), 1) == 1 or die "$!\n" for 0 .. $ARGV[0] - 1'
+		run -0 cgset "$group" -- perl -e "$touch" 2 </dev/zero
+		run cgset "$group" -- perl -e "$touch" 3 </dev/zero
+		[ "$status" != 0 ] || fail "three pages of two"
+		echo 0 >/proc/sys/vm/nr_hugepages
+	fi
+	cgset --remove "$group"
+}
+
+# ---- disks
+
+# Attaches an image of the test's own; `device` is its node.
+attach_image() {
+	truncate -s 64M image
+	device=$(losetup --find --show image)
+}
+
+# Writes past the page cache: DEVICE BYTES-OF-A-WRITE. Prints how many bytes a second that makes, over two seconds after a
+# first half second. The kernel rounds a wait up to its clock's tick, so a write has to be large to be measured well.
+WRITE='use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC); use Fcntl;
+sub now() { clock_gettime(CLOCK_MONOTONIC) }
+sysopen F, $ARGV[0], O_WRONLY|O_DIRECT or die "$!\n";
+$size = $ARGV[1]; $buffer = "x" x ($size + 4096);
+$skip = 4096 - unpack("J", pack "P", $buffer) % 4096;
+sub one() { sysseek F, 0, 0 if ++$n % 64 == 0; syswrite(F, $buffer, $size, $skip) == $size or die "$!\n"; $size }
+$t = now; one while now - $t < 0.5;
+($t, $bytes) = (now, 0); while (now - $t < 2) { $bytes += one }
+printf "%d\n", $bytes / (now - $t)'
+
+@test "--io: written past the cache at 4 MB/s and no faster, whether the disk, its image or a path on it is named" {
+	attach_image
+	limit=wbps=4M
+	near "$(cgset --transient --io "$device:$limit" "$group" -- perl -e "$WRITE" "$device" 1048576)" 4194304 10
+	cgset --io "image:$limit" "$group"
+	near "$(cgset "$group" -- perl -e "$WRITE" "$device" 1048576)" 4194304 10
+	# Without it, and with a limit for reading only, it is faster.
+	cgset --io "image:wbps=max,rbps=4M" "$group"
+	faster=$(cgset "$group" -- perl -e "$WRITE" "$device" 1048576)
+	[ "$faster" -gt 8000000 ] || fail "$faster"
+	cgset --remove "$group"
+}
+
+@test "--io: so many requests a second" {
+	attach_image
+	rate=$(cgset --transient --io "$device:wiops=20" "$group" -- perl -e "$WRITE" "$device" 4096)
+	near "$((rate / 4096))" 20 10
+}
+
+@test "--io-weight is written where the kernel counts weights, and what is no disk is refused" {
+	run --separate-stderr -- cgset --io-weight 250 "$group"
+	if [ "$status" = 0 ]; then
+		if is_two io 2>/dev/null; then
+			[ "$(cat "$(place io)"/io.bfq.weight "$(place io)"/io.weight 2>/dev/null | grep -c '^default 250$')" -ge 1 ]
+		else
+			[ "$(cat "$(place blkio)/blkio.bfq.weight")" = 250 ]
+		fi
+		cgset --remove "$group"
+	else
+		[[ $stderr == 'cgset: --io-weight 250: this kernel has no scheduler that counts weights'* ]] || fail "$stderr"
+	fi
+	refuses 'cgset: "/proc" is on proc, whose number is no disk'\''s
+cgset: hint: name the disk itself, by its node or as MAJOR:MINOR: lsblk lists them' --io /proc:wbps=4M "$group"
+	refuses 'cgset: "/dev/null" is neither a disk nor a file on one
+cgset: hint: name the disk itself, by its node or as MAJOR:MINOR: lsblk lists them' --io /dev/null:wbps=4M "$group"
+	run -125 --separate-stderr -- cgset --io 4000:7:wbps=4M "$group"
+	[[ $stderr == *'No such device (ENODEV)'*'hint: no disk has that number, or it takes no limits'* ]] || fail "$stderr"
+	no_groups
+}
+
+@test "--io: what is refused later puts back the line of the same disk" {
+	attach_image
+	cgset --io "$device:wbps=4M" "$group"
+	before=$(io_lines)
+	run -125 cgset --io "$device:wbps=8M,rbps=8M" "$group" pids.nonsense=1
+	same "$before" "$(io_lines)"
+	# The other version's name does the same.
+	numbers=$(lsblk --noheadings --nodeps --output MAJ:MIN "$device" | tr -d ' ')
+	cgset "$group" "io.max=$numbers wbps=max riops=9"
+	[ "$(io_lines)" = "$(is_two io 2>/dev/null && echo "$numbers rbps=max wbps=max riops=9 wiops=max" || echo "$numbers 9")" ]
+	cgset "$group" "blkio.throttle.read_iops_device=$numbers 0"
+	[ -z "$(io_lines)" ]
+	cgset --remove "$group"
+}
+
+# Prints every limit of I/O the group has.
+io_lines() {
+	cat "$(place io)/io.max" 2>/dev/null || cat "$(place blkio)"/blkio.throttle.*ps_device
+}
+
+# ---- devices
+
+# A program that says which of some devices it can open, and make.
+DEVICES='exec 2>&-
+for node in null zero full; do (: <"/dev/$node") && echo "r $node"; (: >"/dev/$node") && echo "w $node"; done
+mknod made c 1 3 && echo m null; rm -f made; mknod made c 1 5 && echo m zero; rm -f made'
+
+# Prints what the group's program may do, on one line.
+devices() {
+	cgset "$group" -- sh -c "$DEVICES" | xargs
+}
+
+@test "--device: what is in the list and nothing else, for opening and for making; none, and all again" {
+	cgset --device 'c 1:3 rwm' --device '/dev/zero r' "$group"
+	same 'r null w null r zero m null' "$(devices)"
+	# Another list takes the place of this one.
+	cgset --device '/dev/zero rm' --device 'c 1:7 w' "$group"
+	same 'r zero w full m zero' "$(devices)"
+	cgset --device none "$group"
+	same '' "$(devices)"
+	cgset --device 'c 1:*' "$group"
+	same 'r null w null r zero w zero r full w full m null m zero' "$(devices)"
+	cgset --device 'b *:* rwm' "$group"
+	same '' "$(devices)"
+	cgset --device a "$group"
+	same 'r null w null r zero w zero r full w full m null m zero' "$(devices)"
+	cgset --remove "$group"
+	run -0 --separate-stderr cgset --transient --device '/dev/null r' "$group" -- sh -c "$DEVICES"
+	same 'r null' "$output$stderr"
+}
+
+@test "--device: what both lists have is never refused while one takes the place of the other" {
+	cgset --device '/dev/null r' --device '/dev/zero r' "$group"
+	start cgset "$group" -- perl -e 'until (-e "stop") { open F, "<", "/dev/null" or do { open G, ">refused" if 0; syswrite STDERR, "refused\n"; exit 1 } }'
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		cgset --device '/dev/null r' --device '/dev/full r' "$group"
+		cgset --device '/dev/zero r' --device '/dev/null r' "$group"
+	done
+	: >stop
+	finish
+	[ "$status" = 0 ]
+	cgset --remove "$group"
+}
+
+@test "--device: a group may no more than the one around it, and a list that is refused later is as it was" {
+	cgset --device '/dev/null rw' --device '/dev/zero r' "$group"
+	run --separate-stderr -- cgset --transient --device '/dev/null r' --device '/dev/full r' "$group/inner" -- sh -c "$DEVICES"
+	if [ -z "$stderr" ]; then
+		same 'r null' "$output"
+	else
+		same "cgset: write(\"$(place devices "$group/inner")/devices.allow\", \"c 1:7 r\"): Operation not permitted (EPERM)
+cgset: while: its members may use this device
+cgset: hint: the group around it may not do that itself: it has c 1:3 rw, c 1:5 r" "$stderr"
+	fi
+	run -125 cgset --device '/dev/full r' "$group" pids.nonsense=1
+	same 'r null w null r zero' "$(devices)"
+	run -125 cgset --device none "$group" pids.nonsense=1
+	same 'r null w null r zero' "$(devices)"
+	cgset --remove "$group"
+}
+
+@test "--device: what is no rule, what is no device, and who is not root" {
+	refuses 'cgset: "/dev" is no device
+cgset: hint: ls -l shows b or c before one' --device /dev "$group"
+	run -125 --separate-stderr -- cgset --device 'c 1:3 x' "$group"
+	[[ $stderr == "cgset: --device c 1:3 x: not what it takes
+cgset: hint: give b or c, "* ]] || fail "$stderr"
+	run -125 --separate-stderr -- as_nobody "$BIN/cgset" --device none "$group"
+	[[ $stderr == *': Permission denied (EACCES)'* ]] || fail "$stderr"
+	no_groups
+}
+
+@test "--device: in version 1 a group with groups in it cannot go from everything to a list, and one whose groups are gone can" {
+	# Version 2 has no files for this.
+	place devices >/dev/null || return 0
+	cgset --device a "$group/inner"
+	run -125 --separate-stderr -- cgset --device none "$group"
+	[[ $stderr == *'hint: a group with groups in it (inner) cannot go from everything to a list'* ]] || fail "$stderr"
+	cgset --pids 9 "$group"
+	cgset --remove "$group/inner"
+	cgset --device none "$group"
+	cgset --remove "$group"
+}
+
+@test "--device: in version 2 a dry run stops where only bpf(2) helps, and in version 1 it writes the same list" {
+	cgset --dry-run --transient --device '/dev/null r' "$group" -- sh -c "$DEVICES" >script
+	if place devices >/dev/null; then
+		run -0 sh -e script
+		same 'r null' "$output"
+	else
+		grep -q '^# no command does this: the kernel runs this program' script
+		run -125 sh -e script
+		for_each_group rmdir
+	fi
+	no_groups
+}
+
+# ---- freezing
+
+@test "a frozen process uses no CPU time, and before and after it does" {
+	start cgset --transient "$group" -- perl -e '1 while 1'
+	until_true spins
+	cgset --freeze "$group"
+	still=$(ran)
+	sleep 0.5
+	[ "$(ran)" = "$still" ]
+	cgset --thaw "$group"
+	until_true ran_more_than "$still"
+	cgset --kill "$group"
+	finish
+}
+
+# Prints the process in the group.
+spinner() {
+	cgset --procs "$group" 2>/dev/null | head -n 1
+}
+
+spins() {
+	runs_program "$(spinner)" perl
+}
+
+# Prints the nanoseconds it was on a CPU.
+ran() {
+	cut -d' ' -f1 "/proc/$(spinner)/schedstat"
+}
+
+ran_more_than() {
+	[ "$(ran)" -gt "$1" ]
+}
+
+# ---- a group that stays
+
+@test "a group that stays holds the next program to all its limits, wherever they are" {
+	cgset --memory 32M --cpus 0.5 --pids 20 --device '/dev/null rw' "$group"
+	run -0 cgset "$group" -- sh -c 'grep -c "/$1\$" /proc/self/cgroup; (: </dev/zero) || echo denied' - "$group"
+	[ "${lines[2]}" = denied ]
+	[ "${lines[0]}" = "$(directories | wc -l)" ] || fail "$output $(directories)"
+	cgset --remove "$group"
+}

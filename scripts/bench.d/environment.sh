@@ -11,7 +11,7 @@ describe() {
 fact() {
 	key=$1
 	shift
-	[ -z "$*" ] || printf '%s\t%s\n' "$key" "$(printf '%s' "$*" | tr '\t\n' '  ')"
+	[ -z "$*" ] || printf '%s\t%s\n' "$key" "$(printf '%s' "$*" | tr '\t\n' '  ' | sed 's/ *$//')"
 }
 
 # Prints a fact that stands in a file, where there is such a file.

@@ -53,16 +53,26 @@ prepare() {
 		"$bin/mkimg" --from "$root" --size "$(image_size)" --alloc full "$image" ||
 			die "no image of $tree could be made"
 		write_lxc_settings "$root"
-		for place in host loop-direct; do
-			# shellcheck disable=SC2046 # a list of words
-			in_place 'watched 600' "$place" $(file_words) prepare >"$work/said" 2>&1 ||
-				die "sysbench could not make its files ($place): $(last_words "$work/said")"
-		done
-		(cd "$work" && "$here/container" run --explain --name "$group" --memory "$memory" --cpus "$cpus" --pids "$pids" \
-			"${image##*/}" -- /usr/bin/sysbench --version) 2>"$dir/explain.txt" >"$work/sysbench-version" 9>&- ||
-			say "the container cannot start: $(last_words "$dir/explain.txt")"
+		make_files host || die "sysbench could not make its files: $(last_words "$work/said")"
+		# What needs these will fail in its own runs, with the reason.
+		make_files loop-direct || say "no files in the image: $(last_words "$work/said")"
+		explain
 	fi
 	settle
+}
+
+# Makes the set of files that a place reads and writes.
+make_files() {
+	# shellcheck disable=SC2046 # a list of words
+	in_place 'watched 600' "$1" $(file_words) prepare >"$work/said" 2>&1
+}
+
+# Keeps what the container's line says of itself, and what sysbench says it is.
+explain() {
+	(cd "$work" && "$here/container" run --explain --name "$group" --memory "$memory" --cpus "$cpus" --pids "$pids" \
+		"${image##*/}" -- /usr/bin/sysbench --version) >"$work/sysbench-version" 2>"$work/said" 9>&- ||
+		say "the container cannot start: $(last_words "$work/said")"
+	sed "s|$bin/||g; s|$here/|scripts/|g; s|$group|bench|g" "$work/said" >"$dir/explain.txt"
 }
 
 # Prints how large the image must be: the tree, the set of files, and some room.

@@ -142,13 +142,8 @@ pub fn oom_line(name: &str, directory: &Path, version: Version, before: u64) -> 
         Version::One => ("memory.limit_in_bytes", "memory.max_usage_in_bytes"),
         Version::Two => ("memory.max", "memory.peak"),
     };
-<<<<<<< HEAD
-    let number = |file| read(directory, file).and_then(|text| text.parse().ok());
-    let human = |file| number(file).filter(|number| *number < UNLIMITED).map(size::human);
-=======
     let number = |file| read(directory, file)?.parse::<u64>().ok();
     let (limit, peak) = (number(limit), number(peak));
->>>>>>> 3a31a1e (tests: every limit of cgset biting and measured; cgset: CPU time is counted where it is limited, and whose limit was met is said)
     let processes = if kills == 1 { "process" } else { "processes" };
     // Who never came near its own limit has met that of a group around it.
     let is_its_own = |limit: &u64| peak.is_none_or(|peak| peak + peak / 8 >= *limit);

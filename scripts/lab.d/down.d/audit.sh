@@ -1,0 +1,90 @@
+#!/bin/sh
+# What lab down proves: of each kind of thing that could be left, that none is. It is sourced, and reads only.
+
+: "${lab:?names the directory of the lab}" "${name:?names its container}" "${made:?lists its files}" "${here:?}" "${bin:?}"
+
+# Prints the processes that run scripts/bench for this lab: shells whose script it is, not those that only name it.
+benches() {
+	for process in /proc/[0-9]*; do
+		script=$(tr '\0' '\n' 2>/dev/null <"$process/cmdline" | sed -n 2p)
+		case $script in bench | */bench) ;; *) continue ;; esac
+		place=$(readlink "$process/cwd" 2>/dev/null) || continue
+		[ "$(cd "$place" 2>/dev/null && readlink -f "$script")" = "$here/bench" ] || continue
+		directory=$(tr '\0' '\n' 2>/dev/null <"$process/environ" | sed -n 's/^LAB_DIR=//p')
+		[ "$(cd "$place" && readlink -m "${directory:-lab}")" != "$lab" ] || printf '%s\n' "${process#/proc/}"
+	done
+}
+
+# Prints the processes whose program or root is in the lab, or whose group is the container's.
+processes() {
+	for process in /proc/[0-9]*; do
+		case $(readlink "$process/exe" "$process/root" 2>/dev/null) in
+		*"$lab/"*) printf '%s\n' "${process#/proc/}" && continue ;;
+		esac
+		! grep -q ":/$name\$" "$process/cgroup" 2>/dev/null || printf '%s\n' "${process#/proc/}"
+	done
+}
+
+# Prints the control groups of that name.
+groups() {
+	sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo | while read -r tree; do
+		[ ! -d "$tree/$name" ] || printf '%s\n' "$tree/$name"
+	done
+}
+
+# Prints the mounts below the lab.
+mounts() {
+	cut -d' ' -f5 /proc/self/mountinfo | grep -F "$lab/" || :
+}
+
+# Prints the loop devices whose file is in the lab, also where that is removed already.
+loops() {
+	losetup --list --noheadings --output NAME,BACK-FILE | grep -F " $lab/" || :
+}
+
+# Prints the links that vethup made, unless they are others'.
+links() {
+	case $("$bin/vethup" --list --json 2>/dev/null) in
+	*'"link"'*) ;;
+	*) "$bin/vethup" --list ;;
+	esac
+}
+
+tables() {
+	if [ -n "$(links)" ] || ! command -v nft >/dev/null; then return 0; fi
+	case $("$bin/vethup" --list) in
+	'') nft list tables 2>/dev/null | grep boxutils || : ;;
+	esac
+}
+
+files() {
+	# shellcheck disable=SC2086 # lists of names without blanks
+	for file in $made ${all:+${results:?}}; do
+		[ ! -e "$lab/$file" ] || printf '%s\n' "$lab/$file"
+	done
+}
+
+# Prints yes or no for each, and fails if one is no.
+audit() {
+	bad=0
+	for kind in benches processes groups mounts loops links tables files; do
+		case $kind in
+		benches) what='no benchmark runs' ;;
+		processes) what='no process of the lab runs' ;;
+		groups) what='no control group is called after it' ;;
+		mounts) what='nothing is mounted below its directory' ;;
+		loops) what='no loop device shows a file of it' ;;
+		links) what='no bridge and no cable is left for it' ;;
+		tables) what='no nft table, and forwarding is as it was' ;;
+		files) what='none of its files is left' ;;
+		esac
+		left=$("$kind" | xargs)
+		if [ -z "$left" ]; then
+			printf 'yes: %s\n' "$what"
+		else
+			printf 'NO: %s: %s\n' "$what" "$left"
+			bad=$((bad + 1))
+		fi
+	done
+	[ "$bad" = 0 ] || die "$bad of these things are still there"
+}

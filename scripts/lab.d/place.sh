@@ -1,0 +1,91 @@
+#!/bin/sh
+# What the verbs of lab share: where the lab is, who may change it, and steps that end with all they began. It is
+# sourced, never run, with `here` naming scripts/ and `verb` the verb.
+
+: "${here:?names the directory of scripts}" "${verb:?names the verb}"
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$here/lib.sh"
+self="lab $verb"
+lab=$(readlink -m "${LAB_DIR:-lab}")
+name=${LAB_NAME:-lab}
+case $name in *[!A-Za-z0-9_.-]* | [!A-Za-z0-9]*) die "LAB_NAME: \"$name\" is no name: letters, digits, and inside of it . _ -" ;; esac
+LAB_COMMAND=${LAB_COMMAND:-$here/lab}
+child=
+
+# Prints how to type a verb here, with sudo where it takes root and we are not.
+lab_line() {
+	printf '%s%s%s\n' "$(sudo_word)" "$(lab_settings)" "$(quote "$LAB_COMMAND" "$@")"
+}
+
+# The settings that a line needs to mean the same lab.
+lab_settings() {
+	[ -z "${LAB_DIR-}" ] || printf 'LAB_DIR=%s ' "$(quote "$LAB_DIR")"
+	[ -z "${LAB_NAME-}" ] || printf 'LAB_NAME=%s ' "$(quote "$LAB_NAME")"
+}
+
+sudo_word() {
+	[ "$(id -u)" = 0 ] || printf 'sudo '
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] || die "it takes root: $(lab_line "$verb")"
+}
+
+# Refuses a directory that is none, and takes the lock on it: one that changes a lab at a time. It is kept by descriptor
+# 9, which no container may inherit.
+lock_lab() {
+	[ -d "$lab" ] || die "$lab is not a directory: name another one in LAB_DIR"
+	exec 9<"$lab"
+	flock --nonblock 9 || die "another lab up, lab down or lab archive is at work in $lab: wait for its end"
+}
+
+# Ends the step that runs, and lets it clean up.
+end_step() {
+	[ -n "$child" ] || return 0
+	kill -s TERM "$child" 2>/dev/null || :
+	kill -s CONT "$child" 2>/dev/null || :
+	wait "$child" 2>/dev/null || :
+	child=
+}
+
+# Ends by a signal: what was begun ends first.
+catch_signals() {
+	trap 'end_step; exit 129' HUP
+	trap 'end_step; exit 130' INT
+	trap 'end_step; exit 143' TERM
+}
+
+# Runs a command so that a signal to us ends it at once, and not when it is over.
+step() {
+	# Of a session of its own, or Ctrl-C would reach it as well as us.
+	setsid "$@" 9<&- &
+	child=$!
+	answer=0
+	wait "$child" || answer=$?
+	child=
+	return "$answer"
+}
+
+# The same, shown as one would type it.
+shown_step() {
+	show "$@"
+	step "$@"
+}
+
+# A line of heading.
+heading() {
+	printf '\n== %s\n' "$1" >&2
+}
+
+# Prints the PID of the program of the lab's container; fails where it does not run.
+lab_program() {
+	"$here/container" ps --json 2>/dev/null | sed 's/}, {/}\n{/g' |
+		sed -n "s/.*\"name\": \"$name\", \"pid\": \([0-9]*\).*/\1/p" | grep -m1 .
+}
+
+# The tools, built where they are not.
+need_tools() {
+	for tool in $(tools); do
+		[ -x "$bin/$tool" ] || { build; return; }
+	done
+}

@@ -2,13 +2,14 @@
 
 use crate::strace::quoted;
 use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::unistd::AccessFlags;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the kernel will answer, and the cause and cure in words.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,9 +31,7 @@ pub fn obstacle(path: &Path) -> Option<Cause> {
         let what = if about.is_dir() { "a directory" } else { "no regular file" };
         return cause(Errno::EACCES, format!("{} is {what}", quoted(path)));
     }
-    if nix::unistd::faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::X_OK, nix::fcntl::AtFlags::AT_EACCESS)
-        .is_err()
-    {
+    if nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::X_OK, nix::fcntl::AtFlags::AT_EACCESS).is_err() {
         let is_noexec = nix::sys::statvfs::statvfs(path)
             .is_ok_and(|about| about.flags().contains(nix::sys::statvfs::FsFlags::ST_NOEXEC));
         if is_noexec {
@@ -54,10 +53,43 @@ pub fn obstacle(path: &Path) -> Option<Cause> {
     }
 }
 
+/// The first path, from `path` over the interpreters it names, on which a link of /proc stands that is no path but an open
+/// file: from a new root, `/proc/self/exe` leads to the tool of the host that has just made it the root.
+pub fn leads_out(path: &Path) -> Option<PathBuf> {
+    /// How deep the kernel follows interpreters (fs/exec.c).
+    const DEPTH: usize = 6;
+    let next = |path: &PathBuf| interpreter(path);
+    std::iter::successors(Some(path.to_owned()), next).take(DEPTH).find(|path| passes_an_open_file(path))
+}
+
+fn passes_an_open_file(path: &Path) -> bool {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
+    let without = how.resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    // Links that lead in a circle are the same error, and are so without the flag as well.
+    openat2(AT_FDCWD, path, without).err() == Some(Errno::ELOOP) && openat2(AT_FDCWD, path, how).is_ok()
+}
+
+/// What the kernel runs, or loads, to run this file.
+fn interpreter(path: &Path) -> Option<PathBuf> {
+    let mut file = File::open(path).ok()?;
+    let mut start = [0; 256];
+    let length = file.read(&mut start).ok()?;
+    match &start[..length] {
+        [b'#', b'!', line @ ..] => named_in(line).map(|word| OsStr::from_bytes(word).into()),
+        [0x7f, b'E', b'L', b'F', header @ ..] => loader(header, &file),
+        _ => None,
+    }
+}
+
+/// The interpreter in the first line of a script, which after `#!` begins with `line`.
+fn named_in(line: &[u8]) -> Option<&[u8]> {
+    let line = line.split(|&byte| matches!(byte, b'\n' | 0)).next().unwrap_or(line);
+    line.trim_ascii_start().split(|byte| matches!(byte, b' ' | b'\t')).next()
+}
+
 /// A script whose first line, after `#!`, begins with `line`.
 fn script(line: &[u8]) -> Option<Cause> {
-    let line = line.split(|&byte| byte == b'\n').next().unwrap_or(line);
-    let word = line.trim_ascii_start().split(|byte| matches!(byte, b' ' | b'\t')).next()?;
+    let word = named_in(line)?;
     let interpreter = Path::new(OsStr::from_bytes(word));
     if let Some(name) = word.strip_suffix(b"\r") {
         let name = String::from_utf8_lossy(name);
@@ -84,10 +116,14 @@ const MACHINES: [u16; 2] = [62, 3];
 #[cfg(target_arch = "aarch64")]
 const MACHINES: [u16; 2] = [183, 40];
 
+/// The number of two bytes at an offset of an ELF file; `header` is what follows the magic number.
+fn number(header: &[u8], at: usize) -> Option<u16> {
+    header.get(at - 4..at - 2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+}
+
 /// An ELF program; `header` is what follows the magic number: elf(5), 64-bit layout.
 fn elf(header: &[u8], file: &File) -> Option<Cause> {
-    let number = |at: usize| header.get(at - 4..at - 2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    let machine = number(18)?;
+    let machine = number(header, 18)?;
     if !MACHINES.contains(&machine) {
         let name = match machine {
             3 => "i386".into(),
@@ -100,22 +136,27 @@ fn elf(header: &[u8], file: &File) -> Option<Cause> {
         let hint = format!("it is a program for {name}; this kernel runs {}", std::env::consts::ARCH);
         return cause(Errno::ENOEXEC, hint);
     }
+    missing(&loader(header, file)?)
+}
+
+/// The program that loads a 64-bit ELF program's libraries.
+fn loader(header: &[u8], file: &File) -> Option<PathBuf> {
     let is_64_bit = header.first() == Some(&2);
     if !is_64_bit {
         return None;
     }
     let table = u64::from_le_bytes(header.get(28..36)?.try_into().ok()?);
-    let (size, count) = (u64::from(number(54)?), u64::from(number(56)?));
+    let (size, count) = (u64::from(number(header, 54)?), u64::from(number(header, 56)?));
     for entry in 0..count {
         let mut segment = [0; 56];
-        file.read_exact_at(&mut segment, table + entry * size).ok()?;
+        file.read_exact_at(&mut segment, table.checked_add(entry * size)?).ok()?;
         const PT_INTERP: [u8; 4] = 3u32.to_le_bytes();
         if segment[..4] == PT_INTERP {
             let offset = u64::from_le_bytes(segment[8..16].try_into().ok()?);
             let length = u64::from_le_bytes(segment[32..40].try_into().ok()?).min(4096);
             let mut name = vec![0; usize::try_from(length).ok()?];
             file.read_exact_at(&mut name, offset).ok()?;
-            return missing(Path::new(OsStr::from_bytes(name.strip_suffix(&[0]).unwrap_or(&name))));
+            return Some(OsStr::from_bytes(name.split(|byte| *byte == 0).next()?).into());
         }
     }
     None
@@ -156,5 +197,33 @@ mod tests {
             assert_eq!(found.errno, errno, "{name}");
             assert!(found.hint.contains(words), "{name}: {}", found.hint);
         }
+    }
+
+    #[test]
+    fn a_program_that_leads_out_is_found_however_deep() {
+        let dir = std::env::temp_dir().join(format!("boxutils-{}-out", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let write = |name: &str, text: String| {
+            std::fs::write(dir.join(name), text).unwrap();
+            dir.join(name)
+        };
+        let link = |name: &str, to: &str| {
+            std::os::unix::fs::symlink(to, dir.join(name)).unwrap();
+            dir.join(name)
+        };
+        let direct = write("direct", "#!/proc/self/exe\n".into());
+        let nested = write("nested", format!("#! {} -x\n", direct.display()));
+        let linked = link("linked", "/proc/self/exe");
+        let by_link = write("by-link", format!("#!{}\n", linked.display()));
+        let ordinary = link("ordinary", "/bin/sh");
+        let sound = write("sound", format!("#!{}\n", ordinary.display()));
+        let circle = link("circle", "circle");
+        let exe = Some(PathBuf::from("/proc/self/exe"));
+        assert_eq!((leads_out(&direct), leads_out(&nested)), (exe.clone(), exe));
+        assert_eq!((leads_out(&linked), leads_out(&by_link)), (Some(linked.clone()), Some(linked)));
+        for path in [&ordinary, &sound, &circle, Path::new("/bin/sh"), &dir.join("absent")] {
+            assert_eq!(leads_out(path), None, "{path:?}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -179,6 +179,9 @@ impl Program {
         };
         let path = looked_up.as_deref().or(self.found.as_ref().map(|found| found.path.as_path()));
         let Some(path) = path else { return self.absent() };
+        if let Some(failure) = self.leads_out(path) {
+            return failure;
+        }
         let words: Option<Vec<CString>> =
             self.words.iter().map(|word| CString::new(word.as_bytes()).ok()).collect();
         let variables: Option<Vec<CString>> =
@@ -199,6 +202,22 @@ impl Program {
             _ => binfmt::obstacle(path).map(|cause| cause.hint),
         };
         refused(path, errno, hint)
+    }
+
+    /// In a new root the files are others', and could make the kernel run or load a file of the host.
+    fn leads_out(&self, path: &Path) -> Option<Failure> {
+        let way = binfmt::leads_out(path).filter(|_| self.absent_hint.is_some())?;
+        let what = format!("execve({}): it leads out of the new root", quoted(path));
+        let hint = match way == path {
+            true => {
+                "it is a link of /proc to an open file, or passes one: that is none of the root's own".into()
+            }
+            false => format!(
+                "it is run by {}, a link of /proc to an open file: that is none of the root's own",
+                quoted(&way)
+            ),
+        };
+        Some(Failure::new(what).why(WHY).status(CANNOT_RUN).hint(hint))
     }
 
     fn variables(&self, mode: &Mode, made: &Made) -> Vec<Vec<u8>> {

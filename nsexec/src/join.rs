@@ -26,8 +26,8 @@ pub enum Join {
     SetEnvironment(Vec<(OsString, OsString)>),
     /// `cgroup.procs` in the directory of a group: cgroups(7)
     EnterGroup(PathBuf),
-    /// setns(2) by pidfd_open(2); `is_first` of the steps that do
-    Namespaces { process: Pid, pidfd: OwnedFd, kinds: Vec<Kind>, is_first: bool },
+    /// setns(2) by pidfd_open(2); `is_first` of the steps that do, `is_root`: by root
+    Namespaces { process: Pid, pidfd: OwnedFd, kinds: Vec<Kind>, is_first: bool, is_root: bool },
     /// fchdir(2), chroot(2)
     Root { process: Pid, root: OwnedFd, working_directory: OwnedFd },
     /// setgroups(2)
@@ -123,10 +123,12 @@ impl Join {
                 line.push(chain::quote(group.join("cgroup.procs").as_os_str()));
                 Shell::Line(line)
             }
-            Join::Namespaces { process, kinds, is_first, .. } => {
+            Join::Namespaces { process, kinds, is_first, is_root, .. } => {
                 let target = is_first.then(|| format!("--target={process}"));
                 let options = kinds.iter().map(|kind| format!("--{}", kind.name()));
-                let as_it_is = kinds.contains(&Kind::User).then(|| "--preserve-credentials".into());
+                // Root is nobody in there, and setpriv(1) with it, until nsenter(1) has made it root of those users.
+                let preserves = kinds.contains(&Kind::User) && !is_root;
+                let as_it_is = preserves.then(|| "--preserve-credentials".into());
                 Shell::through(
                     ["nsenter".to_string()].into_iter().chain(target).chain(options).chain(as_it_is),
                 )

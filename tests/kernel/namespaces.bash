@@ -31,3 +31,43 @@ fails_with() {
 	same "$text" "$stderr" || return
 	[ -z "$output" ] || fail "on stdout: $output"
 }
+
+# Where PROBE prints what a program can see. Namespaces in $KNOWN are printed by number, others as new.
+write_probe() {
+	cat >probe <<-'END'
+		#!/bin/sh
+		for kind in mnt uts ipc net pid user cgroup time; do
+			link=$(readlink "/proc/self/ns/$kind")
+			case " $KNOWN " in *" $link "*) echo "$link" ;; *) echo "$kind: new" ;; esac
+		done
+		[ $$ != 1 ] || echo process 1
+		# Numbers of mounts and peer groups differ from run to run.
+		sed -E 's/^[0-9]+ [0-9]+ [0-9]+:[0-9]+ //; s/(shared|master|propagate_from):[0-9]+/\1/g' /proc/self/mountinfo
+		ip -o link
+		ip -o addr
+		ip route
+		cat /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/ip_unprivileged_port_start
+		cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname
+		grep -E '^(Cap|NoNewPrivs|Seccomp|Uid|Gid|Groups|Sig[BIC])' /proc/self/status
+		cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups /proc/self/cgroup
+		env | grep -Ev '^(_|PWD|OLDPWD|SHLVL)=' | sort
+		pwd
+		umask
+		ls /proc/self/fd
+		printf '<%s>\n' "$@"
+	END
+	chmod 755 probe
+	KNOWN=$(namespaces_of self | xargs)
+	export KNOWN
+}
+
+# Asserts that `nsexec OPTION... -- "$PWD/probe"` and its dry run, executed, see the same; first words may be as_nobody.
+dry_run_equals_run() {
+	local user=()
+	[ "$1" != as_nobody ] || { user=(as_nobody); shift; }
+	"${user[@]}" nsexec "$@" -- "$PWD/probe" 'a b' "it's" >really 2>&1 3>&- </dev/null || { fail "run: $(cat really)"; return; }
+	"${user[@]}" nsexec --dry-run "$@" -- "$PWD/probe" 'a b' "it's" >script 3>&-
+	"${user[@]}" sh -e script >dryly 2>&1 3>&- </dev/null || { fail "dry run of $*: $(cat dryly script)"; return; }
+	grep -q '^CapBnd' really
+	diff really dryly || fail "$* differ; the script: $(cat script)"
+}

@@ -69,7 +69,10 @@ pub fn joining(cli: &Cli, uid: u32, process: Process) -> Result<Joining, Failure
     let Process { number, pidfds: [pidfd, other_pidfd], root, working_directory, groups, .. } = process;
     if forks {
         let why = "a process keeps its number, and its children are born where this says: among those of that namespace";
-        before.push(step(why, Join::Namespaces { process: number, pidfd, kinds: first, is_first: true }));
+        before.push(step(
+            why,
+            Join::Namespaces { process: number, pidfd, kinds: first, is_first: true, is_root },
+        ));
     }
     let mut inside: Vec<Step<Call>> = groups
         .into_iter()
@@ -84,7 +87,7 @@ pub fn joining(cli: &Cli, uid: u32, process: Process) -> Result<Joining, Failure
         let why = "see what that process sees: every namespace in which it is not where we are, at once";
         inside.push(step(
             why,
-            Join::Namespaces { process: number, pidfd: other_pidfd, kinds: rest, is_first: !forks },
+            Join::Namespaces { process: number, pidfd: other_pidfd, kinds: rest, is_first: !forks, is_root },
         ));
     }
     inside.push(step(

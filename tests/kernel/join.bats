@@ -68,7 +68,7 @@ end_held() {
 
 # Joins `held` with a process that sleeps: `inside` is that process, `joiner` the nsexec.
 start_inside() {
-	start nsexec --join "$held" "$@" /bin/sleep 2000
+	start nsexec --join "$held" /bin/sleep 2000
 	joiner=$started
 	until_true find_program /bin/sleep 2000
 	inside=$found
@@ -81,7 +81,7 @@ end_inside() {
 
 # Asserts that a process that joins `held` is where that is, and has no more.
 is_alike() {
-	start_inside "$@"
+	start_inside
 	same "$(shape "$held")" "$(shape "$inside")" || { end_inside; return 1; }
 	end_inside
 }
@@ -91,7 +91,7 @@ is_alike() {
 @test "it is where the process is: namespaces, root, working directory, control groups, ids, capabilities" {
 	contain --workdir /tmp
 	cgset --move "$held" "$group" || { cgset "$group"; cgset --move "$held" "$group"; }
-	! same "$(shape "$held")" "$(shape self)" 2>/dev/null || fail 'the process is no different'
+	[ "$(shape "$held")" != "$(shape self)" ]
 	is_alike
 	end_held
 	cgset --remove "$group"
@@ -99,7 +99,7 @@ is_alike() {
 
 @test "the same where the container has users of its own" {
 	contain --userns auto
-	! [ "$(namespace user "$held")" = "$(namespace user)" ]
+	[ "$(namespace user "$held")" != "$(namespace user)" ]
 	is_alike
 	[ "$(nsexec --join "$held" -- cat /proc/self/uid_map)" = "$(cat "/proc/$held/uid_map")" ]
 	end_held

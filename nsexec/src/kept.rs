@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -76,11 +77,7 @@ impl Directory {
     /// # Errors
     /// It is no directory, nor could one be made there.
     pub fn look(option: &str, path: &Path) -> Result<Directory, Failure> {
-        let absolute = absolute(path).map_err(|error| {
-            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-            Failure::refused(format!("{option} {}", quoted(path)), errno)
-                .hint("it takes a directory, or the name of one to be in a directory that exists")
-        })?;
+        let absolute = absolute(option, path)?;
         if absolute.exists() && !absolute.is_dir() {
             return Err(Failure::refused(format!("{option} {}", quoted(path)), Errno::ENOTDIR)
                 .hint("the namespaces become files of a directory, one for each kind"));
@@ -118,15 +115,23 @@ impl Directory {
 }
 
 /// The path as the mount table writes it; its last part need not be there.
-fn absolute(path: &Path) -> std::io::Result<PathBuf> {
-    match path.canonicalize() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => {
-            let name = path.file_name().ok_or(error)?;
+///
+/// # Errors
+/// The rest must.
+pub fn absolute(option: &str, path: &Path) -> Result<PathBuf, Failure> {
+    let canonical = match path.canonicalize() {
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            Ok(parent.unwrap_or(Path::new(".")).canonicalize()?.join(name))
+            let parent = parent.unwrap_or(Path::new(".")).canonicalize();
+            path.file_name().ok_or(error).and_then(|name| Ok(parent?.join(name)))
         }
         answer => answer,
-    }
+    };
+    canonical.map_err(|error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        Failure::refused(format!("{option} {}", quoted(path)), errno)
+            .hint("it takes a directory, or the name of one to be in a directory that exists")
+    })
 }
 
 /// Whether a file is one that nsexec made to mount a namespace on: empty, and with no permission at all, as of ip-netns(8).
@@ -167,7 +172,7 @@ impl Census {
                 match std::fs::read_link(entry.path().join("ns").join(kind.file())) {
                     Ok(name) => *census.counts.entry(name.to_string_lossy().into_owned()).or_default() += 1,
                     Err(error) => {
-                        census.has_secrets |= error.kind() == std::io::ErrorKind::PermissionDenied;
+                        census.has_secrets |= error.kind() == ErrorKind::PermissionDenied;
                     }
                 }
             }

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::cli::Cli;
 use crate::facts::Target;
 use crate::keep::KeepCall;
-use crate::kept::Directory;
+use crate::kept::{Directory, absolute};
 use chain::{Failure, Kind, Plan, Step, quoted};
 
 /// The plan of a command line that runs no program: `--list`, `--forget`.
@@ -18,10 +18,8 @@ pub fn errand(cli: &Cli) -> Result<Option<Plan<Call>>, Failure> {
     if !cli.list {
         return Ok(None);
     }
-    let mut within = Vec::new();
-    for path in &cli.program {
-        within.push(Directory::look("--list", path.as_ref())?.path);
-    }
+    let within =
+        cli.program.iter().map(|path| absolute("--list", path.as_ref())).collect::<Result<_, _>>()?;
     let why = "every namespace that is mounted on a file outlives its processes";
     Ok(Some(Plan::of(vec![step(why, KeepCall::List { within, json: cli.json })])))
 }

@@ -23,6 +23,7 @@ setup() {
 
 teardown() {
 	ip link delete nic 2>/dev/null || :
+	for family in ip inet bridge; do nft delete table "$family" wall 2>/dev/null || :; done
 	network_is_as_it_was
 }
 
@@ -44,6 +45,15 @@ nic() {
 	ip -o link show nic | grep -oE '[<,]UP[,>]|master [^ ]*|altname [^ ]*' | tr -d '<,>' | xargs
 }
 
+# Waits until the kernel has taken the last network apart, whose cable has the address until then.
+settle() {
+	until_true no_cable
+}
+
+no_cable() {
+	! vethup --list 2>/dev/null | grep -v ' uplink$' | grep -q '^  '
+}
+
 # ---- a port that leads outside
 
 @test "--uplink: the program is on that network itself; a NIC that was down goes down again, one that was up stays up" {
@@ -53,6 +63,7 @@ nic() {
 	run -0 --separate-stderr -- vethup $LAN -- ping -c 1 -W 5 192.168.77.1
 	[ -z "$stderr" ] || fail "$stderr"
 	[ "$(nic)" = 'UP master boxbr0 altname boxutils-down-nic' ] || fail "$(nic)"
+	settle
 	# The second to come finds it done, and the LAN reaches who is behind the bridge.
 	# shellcheck disable=SC2086
 	run -0 vethup $LAN -- ping -c 1 -W 5 192.168.77.1
@@ -88,6 +99,7 @@ nic() {
 	vethup --down
 	[ -z "$(nic)" ] || fail "$(nic)"
 	# One that somebody has made a port of his own bridge keeps running; only the record goes.
+	settle
 	# shellcheck disable=SC2086
 	vethup $LAN -- true
 	ip link add theirs type bridge
@@ -237,8 +249,9 @@ default via fd00:97::1 dev eth0 proto static metric 1024 pref medium' "$(cat ins
 	[[ $stderr == *'hint: there is an interface eth0 in that namespace already: --ifname names this one' ]] || fail "$stderr"
 	vethup --down
 	[ -z "$(ip -o link show type veth)" ] || fail "$(ip -o link)"
-	# The name can be taken again as soon as the program is gone.
+	# The name can be taken again when the program is gone.
 	for _ in 1 2 3; do
+		settle
 		run -0 vethup --no-bridge --peer-name web -- ping -c 1 -W 5 10.97.0.1
 	done
 }
@@ -266,6 +279,7 @@ eight_up() {
 	ip netns add blue
 	vethup --netns blue
 	start vethup -- sleeper 1000
+	sleepers=$started
 	until_true runs_program "$started" sleeper
 	same "boxbr0 10.98.0.1/16
   bx0a620002 10.98.0.2 blue
@@ -273,13 +287,16 @@ eight_up() {
 	run -0 --separate-stderr -- vethup --list --json
 	[ "$(perl -MJSON::PP -e 'print join " ", map { $_->{netns} // "-", $_->{pid} // "-", $_->{program} // "-" } @{decode_json(join "", <STDIN>)->[0]{ports}}' <<<"$output")" = "blue - - - $started sleeper" ] || fail "$output"
 	start ip netns exec blue sleeper 1000
+	sleepers+=" $started"
 	until_true runs_program "$started" sleeper
 	[[ $(vethup --list) == *"bx0a620002 10.98.0.2 blue $started sleeper"* ]] || fail "$(vethup --list)"
 	run -0 --separate-stderr -- as_nobody "$BIN/vethup" --list
 	[ -z "$stderr" ] || fail "$stderr"
 	[ "$(sed -n 3p <<<"$output")" = '  bx0a620003 10.98.0.3' ] || fail "$output"
-	for pid in $(pgrep -x sleeper); do kill -9 "$pid"; done
-	wait
+	for pid in $sleepers; do
+		kill -9 "$pid"
+		finish "$pid"
+	done
 }
 
 # ---- firewalls of others
@@ -289,10 +306,12 @@ eight_up() {
 	for family in ip inet; do
 		nft "table $family wall { chain passed { type filter hook forward priority 0; policy drop; }; }"
 		for way in '' --no-bridge '--no-bridge --peer-name web'; do
+			settle
 			# shellcheck disable=SC2086 # a list of options
 			run -1 --separate-stderr -- vethup --nat $way -- perl -e "$ASK"
 			[[ $stderr == "vethup: warning: table $family wall, chain passed drops what this machine passes on; to let it through: nft '"*"'" ]] || fail "$stderr"
 			cure=${stderr#*: nft } && eval "nft $cure"
+			settle
 			# shellcheck disable=SC2086
 			run -0 --separate-stderr -- vethup --nat $way -- perl -e "$ASK"
 			[ -z "$stderr" ] && [ "$output" = 192.0.2.1 ] || fail "$way: $output$stderr"
@@ -322,6 +341,7 @@ eight_up() {
 	run -1 --separate-stderr -- vethup $LAN -- ping -c 1 -W 1 192.168.77.1
 	[[ $stderr == "vethup: warning: table bridge wall, chain passed drops what this machine passes on; to let it through: nft '"* ]] || fail "$stderr"
 	cure=${stderr#*: nft } && eval "nft $cure"
+	settle
 	# shellcheck disable=SC2086
 	run -0 --separate-stderr -- vethup $LAN -- ping -c 1 -W 5 192.168.77.1
 	[ -z "$stderr" ] || fail "$stderr"
@@ -351,6 +371,7 @@ eight_up() {
 		# shellcheck disable=SC2086 # a list of options
 		vethup $LAN --dry-run -- true >script
 		[ "$(nic)" = "$([ $before = down ] || echo UP)" ]
+		settle
 		# shellcheck disable=SC2086
 		vethup $LAN -- true
 		by_run=$(nic)

@@ -1,0 +1,269 @@
+#!/usr/bin/env bats
+# scripts/lab on a small tree of one busybox: up, show, syllabus, down, and what an interruption leaves. The world's network
+# plays the machine. Run by: tests/run kernel lab
+
+# Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+
+load lib.bash
+load groups.bash
+
+setup_file() {
+	setup_world_file
+	cd "$BATS_FILE_TMPDIR" || return
+	mkdir ready
+	make_root ready/rootfs
+	"$BOXUTILS_BIN/mkimg" --size 96M --from ready/rootfs ready/lab.img
+}
+
+setup() {
+	setup_group
+	mkdir -p /run
+	mount -t tmpfs -o mode=755 run /run
+	LAB_NAME=$group
+	export LAB_NAME
+	unset LAB_DIR
+}
+
+teardown() {
+	rm -rf fakes
+	lab down --all >/dev/null 2>&1
+	umount /run
+	teardown_group
+}
+
+lab() {
+	"$top/scripts/lab" "$@"
+}
+
+# Runs `lab up` on a small tree, without the descriptors of bats, which a container that stays would keep.
+up() {
+	without_descriptors "$top/scripts/lab" up --tree busybox --size 96M --home 16M "$@"
+}
+
+# Puts a tree and an image in place that were made before.
+have_tree() {
+	mkdir lab
+	cp -a "$BATS_FILE_TMPDIR/ready/rootfs" lab/
+	cp --sparse=always "$BATS_FILE_TMPDIR/ready/lab.img" lab/
+}
+
+inside() {
+	"$top/scripts/container" exec "$LAB_NAME" -- "$@"
+}
+
+lab_pid() {
+	"$top/scripts/container" ps --json | grep -oE "\"$LAB_NAME\", \"pid\": [0-9]+" | grep -oE '[0-9]+$'
+}
+
+# ---- up and down
+
+@test "up: from nothing to a container that runs; down: nothing is left, and that is proved" {
+	run -0 --separate-stderr -- up
+	same '' "$output"
+	steps=$(grep -oE '^== (step [1-5] of 5|a root file system|its image|it runs)' <<<"$stderr")
+	same $'== a root file system\n== its image\n== step 1 of 5\n== step 2 of 5\n== step 3 of 5\n== step 4 of 5\n== step 5 of 5\n== it runs' "$steps"
+	# Explained, each link of the chain.
+	[ "$(grep -oE '^(mkimg|cgset|vethup|nsexec|pivot) 1/' <<<"$stderr" | cut -d' ' -f1 | sort -u | xargs)" = 'cgset mkimg nsexec pivot vethup' ] || fail "$stderr"
+	same $'home.img\nlab.img\nlab.log\nrootfs' "$(ls -A lab)"
+	[ "$(inside cat /home/note)" = 'made in the guest' ]
+	[ ! -e /home/note ] && [ ! -e lab/rootfs/home/note ]
+	[[ $(inside cat /proc/mounts) == *' /home ext4 '* ]]
+	[ "$(stat -c %b lab/home.img)" -ge 32000 ] || fail 'its zeros were not written'
+	run -0 --separate-stderr -- lab down
+	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] && [ "${#lines[@]}" = 8 ] || fail "$output"
+	[ ! -e lab ] && [ -z "$(directories)" ] && [ -z "$(ip -o link show type bridge)$(nft list ruleset)" ]
+	run -0 lab down
+	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] || fail "$output"
+}
+
+@test "up, again: what is there is used as it is; limits for a container that runs already are said to be too late" {
+	have_tree
+	up --cpus 0.3 --memory 96M 2>/dev/null
+	before=$(stat -c '%i %n' lab/* && lab_pid)
+	run -0 --separate-stderr -- up
+	same "$before" "$(stat -c '%i %n' lab/* && lab_pid)"
+	[[ $stderr != *careful* ]] || fail "$stderr"
+	run -0 --separate-stderr -- up --memory 1G
+	[[ $stderr == *"careful: --memory, --cpus and --pids are for a new one: LAB_NAME=$LAB_NAME $top/scripts/lab down first"* ]] || fail "$stderr"
+	run -0 "$BOXUTILS_BIN/cgset" --stat "$LAB_NAME"
+	[[ $output == *'memory.max_bytes       100663296'* && $output == *'cpu.quota_usec         30000'* ]] || fail "$output"
+	# The image keeps what the container wrote.
+	inside sh -c 'echo kept >/note'
+	"$top/scripts/container" stop "$LAB_NAME"
+	up 2>/dev/null
+	[ "$(inside cat /note)" = kept ]
+}
+
+@test "up --tree-only: the tree and nothing else, and no container" {
+	run -0 up --tree-only
+	[ "$(ls -A lab)" = rootfs ] && [ -x lab/rootfs/bin/sh ]
+	[ -z "$(directories)" ]
+	lab down >/dev/null
+	[ ! -e lab ]
+}
+
+@test "up, interrupted at any moment, ends with all it began and goes on when it is started again; killed, too" {
+	for round in $(seq "$ROUNDS"); do
+		signal=TERM
+		[ $((round % 2)) = 0 ] || signal=KILL
+		start "$top/scripts/lab" up --tree busybox --size 96M --home 16M >said 2>&1
+		sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+		kill "-$signal" "$started" 2>/dev/null || :
+		finish
+		case $signal:$status in TERM:143 | KILL:137 | *:0) ;; *) fail "$signal: status $status: $(cat said)" ;; esac
+		[ "$signal" = KILL ] || [ -z "$(find lab -maxdepth 1 -name '.*' -o -maxdepth 1 -name '*.part' 2>/dev/null)" ] || fail "round $round: $(ls -A lab)"
+		until_true only_the_container || fail "round $round, $signal: $(ps ax)"
+	done
+	up 2>said || fail "$(cat said)"
+	same $'home.img\nlab.img\nlab.log\nrootfs' "$(ls -A lab)"
+	[ "$(inside cat /home/note)" = 'made in the guest' ]
+	run -0 lab down
+}
+
+# Nothing runs but a whole container, if that.
+only_the_container() {
+	local process
+	for process in $(processes_left); do
+		case $(program "$process") in
+		cgset | nsexec | sh | sleep) ;;
+		*) return 1 ;;
+		esac
+	done
+	! pgrep -f "$top/scripts/lab" >/dev/null
+}
+
+@test "what would be overwritten is refused by name; what is in nobody's way stays, and so does the directory then" {
+	mkdir -p lab/rootfs
+	echo mine >lab/rootfs/file
+	run -1 up
+	[[ $output == *"lab/rootfs is there and is no root file system: move it away"* ]] || fail "$output"
+	rm -r lab
+	have_tree
+	echo mine >lab/home.img
+	echo mine >lab/notes.txt
+	run -1 up
+	[[ $output == *"lab/home.img is there and is no image: move it away"* ]] || fail "$output"
+	[ "$(cat lab/home.img)" = mine ]
+	rm lab/home.img
+	up 2>/dev/null
+	run -0 --separate-stderr -- lab down
+	[[ $stderr == *'lab stays, with notes.txt'* ]] || fail "$stderr"
+	[ "$(ls -A lab)" = notes.txt ]
+}
+
+@test "down keeps the results unless --all is given, ends a benchmark first, and fails where it may not remove" {
+	have_tree
+	mkdir -p lab/bench scripts
+	touch lab/report.pdf
+	# A benchmark that never ends.
+	cp -a "$top/scripts/." scripts/
+	mkdir target
+	mount --bind "$top/target" target
+	printf '#!/bin/sh\nwhile :; do sleep 0.2; done\n' >scripts/bench
+	start scripts/bench --quick
+	bench=$started
+	mkdir lab/mounted
+	mount -t tmpfs none lab/mounted
+	run -1 --separate-stderr -- scripts/lab down
+	[[ $output == *'NO: nothing is mounted below its directory: '* && $output == *'NO: none of its files is left: '* ]] || fail "$output"
+	gone "$bench" || fail 'the benchmark goes on'
+	[ -e lab/rootfs ]
+	umount lab/mounted target
+	rmdir lab/mounted
+	run -0 --separate-stderr -- lab down
+	same $'bench\nreport.pdf' "$(ls -A lab)"
+	run -0 lab down --all
+	[ ! -e lab ]
+}
+
+@test "one at a time: while one holds the lab another up or down is refused, and says so" {
+	have_tree
+	start flock lab sleep 1000
+	until_true has_child "$started"
+	for verb in up down; do
+		run -1 --separate-stderr -- lab "$verb"
+		[[ $stderr == *"another lab up, lab down or lab archive is at work in $PWD/lab"* ]] || fail "$stderr"
+	done
+	[ -e lab/lab.img ]
+	kill "$(child "$started")"
+	finish
+}
+
+@test "down finds what a killed container has left" {
+	have_tree
+	up 2>/dev/null
+	# The one that waits, and with it all of the container; its group stays.
+	kill -9 "$(parent "$(parent "$(lab_pid)")")"
+	until_true no_process_left
+	[ -n "$(directories)" ]
+	run -0 lab down
+	[ -z "$(directories)" ]
+}
+
+# ---- show
+
+@test "show: host and container in two columns, from the same commands; topics by themselves" {
+	have_tree
+	run -1 lab show
+	[[ $output == *"the container $LAB_NAME does not run: LAB_NAME=$LAB_NAME $top/scripts/lab up" ]] || fail "$output"
+	up 2>/dev/null
+	run -0 --separate-stderr -- lab show --width 160
+	[ -z "$stderr" ]
+	for topic in ps mounts address routes nft sockets hostname id cgroup namespaces numbers; do
+		grep -qx "== $topic" <<<"$output" || fail "no $topic: $output"
+	done
+	[ -z "$(awk 'length($0) > 160' <<<"$output")" ]
+	grep -qE "^world +\| $LAB_NAME\$" <<<"$output" || fail "$output"
+	grep -qE '\| eth0@.* 10\.98\.0\.[0-9]+/16' <<<"$output" || fail "$output"
+	grep -qE '\| +1 +0 100000 ' <<<"$output" || fail "$output"
+	grep -qE '^/ .*\| / ext4 /dev/loop' <<<"$output" || fail "$output"
+	run -0 lab show namespaces
+	pair=$(sed -n 's/^\(net:[^ ]*\) *| \(net:.*\)/\1 \2/p' <<<"$output")
+	[ "${pair% *}" = "$(readlink /proc/self/ns/net)" ] && [ "${pair#* }" = "$(readlink "/proc/$(lab_pid)/ns/net")" ] || fail "$output"
+	! grep -q '^== ps' <<<"$output"
+	# Another container.
+	start nsexec --uts --hostname other -- sleep 1000
+	until_true runs_program "$started" sleep
+	run -0 lab show --pid "$started" hostname
+	grep -qE '^world +\| other$' <<<"$output" || fail "$output"
+	kill "$started"
+	finish
+	run -1 lab show moon
+	[[ $output == *'there is no topic moon'* ]]
+}
+
+# ---- syllabus
+
+@test "syllabus: every command of the lecture, run as typed, shows what must be seen, and leaves nothing" {
+	have_tree
+	ln -s "$top/scripts" scripts
+	up 2>/dev/null
+	before=$(ls -A . lab && ip -o link | wc -l)
+	run lab syllabus --check
+	printf '%s\n' "$output" | grep -A 12 '^not ok' || :
+	[ "$status" = 0 ]
+	[ "$(grep -c '^ok ' <<<"$output")" = "$(grep -vc '^#' "$top/scripts/lab.d/syllabus.tsv")" ]
+	same "$before" "$(ls -A . lab && ip -o link | wc -l)"
+	! directories | grep -v "$LAB_NAME\$" || fail 'a group is left'
+	# It can fail: of what is not shown nothing is seen.
+	"$top/scripts/container" stop "$LAB_NAME"
+	run -1 lab syllabus --check 2
+	[[ $output == *'the lab is not up'* ]]
+}
+
+# ---- doctor
+
+@test "doctor: every step can be done here; what is missing is named with the command that mends it" {
+	run -0 --separate-stderr -- lab doctor
+	[ -z "$stderr" ]
+	[ "$(grep -cE '^(up|show|verify|bench|report|archive) +yes' <<<"$output")" = 6 ] || fail "$output"
+	grep -qE '^nf_tables +yes' <<<"$output"
+	grep -qE "^show +yes, after LAB_NAME=$LAB_NAME $top/scripts/lab up" <<<"$output" || fail "$output"
+	# Without control groups, and then without loop devices.
+	run -1 nsexec --mount -- sh -c 'umount --lazy --recursive /sys/fs/cgroup; exec "$@"' sh "$top/scripts/lab" doctor
+	grep -qE '^up +no: mount -t cgroup2 cgroup2 /sys/fs/cgroup$' <<<"$output" || fail "$output"
+	run -1 nsexec --mount -- sh -c 'mkdir dev; mount -t tmpfs none dev; touch dev/null; mount --bind /dev/null dev/null; mount --move dev /dev; exec "$@"' sh "$top/scripts/lab" doctor
+	grep -qE '^up +no: modprobe loop$' <<<"$output" || fail "$output"
+	[ -z "$(ip -o link show type bridge)" ]
+}

@@ -91,7 +91,7 @@ pub struct Cli {
     )]
     pub monotonic: Option<Offset>,
 
-    /// Keep each new namespace on a file of DIR, named as in /proc/PID/ns, when its processes have ended
+    /// Keep each new namespace beyond its processes, on a file in DIR named as in /proc/PID/ns
     #[arg(long, value_name = "DIR", conflicts_with = "join", help_heading = "Kept by name")]
     pub keep: Option<PathBuf>,
     /// Let go of the namespaces kept in DIR

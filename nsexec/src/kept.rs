@@ -154,14 +154,14 @@ pub enum Life {
 #[derive(Debug, Default)]
 pub struct Census {
     counts: HashMap<String, usize>,
-    /// Some processes belong to others, and their namespaces are not ours to see.
+    /// There are, or may be, processes whose namespaces are not this process's to see.
     has_secrets: bool,
 }
 
 impl Census {
     /// Counts the processes in the namespaces of these kinds.
     pub fn take(kinds: &[Kind]) -> Census {
-        let mut census = Census::default();
+        let mut census = Census { has_secrets: hides_processes(&mountinfo()), ..Census::default() };
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             let is_process = entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok());
             // A process that has ended, and whose parent has not asked how, is in some of its namespaces still.
@@ -195,6 +195,14 @@ impl Census {
             || !self.has_secrets && File::open(&kept.at).is_ok_and(|file| chain::is_below_ours(&file));
         if would_be_seen() { Life::Dead } else { Life::Unknown }
     }
+}
+
+/// Whether /proc leaves out the processes of others: hidepid of proc(5), which only the machine's root is exempt from.
+fn hides_processes(table: &[Mount]) -> bool {
+    let proc = table.iter().rfind(|mount| mount.point == Path::new("/proc"));
+    let is_hiding = |option: &str| option.starts_with("hidepid=") && !matches!(&option[8..], "0" | "off");
+    proc.is_some_and(|mount| mount.super_options.iter().any(|option| is_hiding(option)))
+        && !(nix::unistd::geteuid().is_root() && !chain::in_user_namespace())
 }
 
 fn has_ended(process: &Path) -> bool {

@@ -166,6 +166,8 @@ fn what_cannot_be_kept_is_refused_before_anything_is_made() {
         "nsexec: --keep \"/dev/null\": Not a directory (ENOTDIR)\n\
          nsexec: hint: the namespaces become files of a directory, one for each kind\n",
     );
+    let joining = stderr(&nsexec(&["--keep", "/tmp/nsexec-nosuch", "--join", "1", "true"]));
+    assert!(joining.contains("cannot be used with"), "{joining}");
     refused(
         &["--keep", "/tmp/nsexec-nosuch", "true"],
         125,

@@ -254,6 +254,26 @@ nsexec: hint: it is that of another PID namespace: --mount-proc where this one w
 	done
 }
 
+@test "where mounts are shared a namespace is kept all the same, and its mount goes to nobody else" {
+	# Another mount namespace that gets every mount of this one.
+	unshare --mount --propagation shared "$BASH" -euc '
+		unshare --mount --propagation unchanged sh -c "touch held; exec sleeper 1000" 3>&- &
+		until [ -e held ]; do sleep 0.02; done
+		nsexec --keep box --mount --net -- true
+		nsexec --mount=box/mnt -- true
+		grep -c "$PWD/box/.* - nsfs" /proc/self/mountinfo
+		grep -c "$PWD/box/.* - nsfs" /proc/$!/mountinfo || :
+		nsexec --forget box
+		[ ! -e box ]
+		grep -c "$PWD/box" /proc/$!/mountinfo || :
+		# Mounted without a directory like that it does go there.
+		touch plain
+		mount --bind /proc/self/ns/net plain
+		grep -c "$PWD/plain .* - nsfs" /proc/$!/mountinfo
+		kill -9 $!' >counts
+	same "2 0 0 1" "$(xargs <counts)"
+}
+
 @test "--list: what others keep, by ip-netns or by hand; one kind, one directory, or nothing" {
 	same "[]" "$(nsexec --list --json)"
 	same "KIND  INODE  STATE  PROCESSES  KEPT-BY  PATH" "$(nsexec --list)"

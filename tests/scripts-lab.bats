@@ -1,0 +1,227 @@
+#!/usr/bin/env bats
+# scripts/lab, its verbs that need no kernel: help, messages, report, archive, syllabus as a text, doctor's JSON. In temporary
+# directories only; with copies of the scripts where a program of theirs has to be a fake.
+# shellcheck disable=SC2016 # what stands in single quotes is for the fakes to expand
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+	top=$(cd "$BATS_TEST_DIRNAME/.." && pwd -P)
+	cd "$BATS_TEST_TMPDIR" || return
+	unset LAB_DIR LAB_NAME
+	# No test may reach the machine's packages.
+	fake apt-get 'echo "a test called apt-get $*" >&2; exit 1'
+}
+
+# Puts a program of that name first in PATH.
+fake() {
+	local fakes=$BATS_TEST_TMPDIR.fakes
+	mkdir -p "$fakes"
+	printf '#!/bin/sh\n%s\n' "$2" >"$fakes/$1"
+	chmod 755 "$fakes/$1"
+	case $PATH in "$fakes:"*) ;; *) PATH=$fakes:$PATH ;; esac
+}
+
+lab() {
+	"$top/scripts/lab" "$@"
+}
+
+# The verbs that are here.
+verbs() {
+	find "$top/scripts/lab.d" -maxdepth 1 -type f -perm /100 -printf '%f\n'
+}
+
+# Makes a lab with results that were never measured.
+make_results() {
+	mkdir -p lab/bench/raw lab/report
+	echo 'place,test' >lab/bench/summary.csv
+	echo 'words of sysbench' >lab/bench/raw/1.txt
+	echo '%PDF-1.7' >lab/report.pdf
+	echo '= Report' >lab/report/report.typ
+}
+
+# ---- help and messages
+
+@test "lab --help names every verb, LAB_DIR and LAB_NAME; each verb has a help of its own with three examples" {
+	run -0 --separate-stderr -- lab --help
+	[ "${lines[0]%% - *}" = lab ]
+	[[ $output == *LAB_DIR* && $output == *LAB_NAME* ]]
+	[ -z "$stderr" ]
+	whole=$output
+	for verb in $(verbs); do
+		# compare is told by show.
+		[[ $verb == compare ]] || grep -qE "^ *(scripts/)?lab $verb " <<<"$whole" || return
+		run -0 lab "$verb" --help
+		[[ ${lines[0]} == "lab $verb - "* ]] || return
+		[ "$(grep -cE "^    .*(lab $verb|bench|zip)" <<<"$output")" -ge 3 ] || return
+		[[ $output != *'set -eu'* ]]
+	done
+}
+
+@test "what is unknown is named, by the name it was called by" {
+	run -1 lab
+	[ "$output" = "lab: no verb; $top/scripts/lab --help lists them" ]
+	run -1 lab fly
+	[[ $output == *"there is no verb fly"* ]]
+	run -1 lab doctor.d
+	[[ $output == *"there is no verb doctor.d"* ]]
+	run -1 lab ../rootfs
+	[[ $output == *"there is no verb ../rootfs"* ]]
+	for verb in doctor syllabus up show archive down; do
+		run -1 lab "$verb" --moon
+		[[ $output == "lab $verb: "*moon* ]] || return
+	done
+	run -1 env LAB_NAME='a b' "$top/scripts/lab" show
+	[[ $output == *'LAB_NAME: "a b" is no name'* ]]
+	for size in 64 64k M big; do
+		run -1 lab up --home "$size"
+		[[ $output == *"--home $size: a size such as 64M or 1G"* ]] || return
+	done
+	run -1 lab up --tree moss
+	[[ $output == *'--tree moss: auto, debian, host or busybox'* ]]
+	[ -z "$(ls -A)" ]
+}
+
+@test "without root the line to type has sudo and the lab's settings in it; with root it has no sudo" {
+	fake id 'case $1 in -u) echo 1000 ;; *) echo user ;; esac'
+	for verb in up show down; do
+		run -1 env LAB_DIR=there LAB_NAME=mine "$top/scripts/lab" "$verb"
+		[ "$output" = "lab $verb: it takes root: sudo LAB_DIR=there LAB_NAME=mine $top/scripts/lab $verb" ] || return
+	done
+	rm "$BATS_TEST_TMPDIR.fakes/id"
+	run -1 lab archive
+	[[ $output == *"no report yet: $top/scripts/lab report" ]]
+	[ -z "$(ls -A)" ]
+}
+
+# ---- doctor
+
+@test "doctor --json is JSON, with a verdict for each step, and what is missing has a repair" {
+	fake id 'case $1 in -u) echo 1000 ;; *) echo user ;; esac'
+	run -1 --separate-stderr -- lab doctor --json
+	[ "$(jq -r '[.steps[].step] | join(" ")' <<<"$output")" = 'up show verify bench report archive' ]
+	[ "$(jq -r '.steps[0] | [.possible, .repair] | join(" ")' <<<"$output")" = "false sudo $top/scripts/lab up" ]
+	[ "$(jq -r '[.steps[] | keys | join(",")] | unique[]' <<<"$output")" = 'after,installs,possible,repair,step' ]
+	for key in kernel namespaces limits userns apparmor cgroup controllers loop nf_tables tools tree sysbench lxc disk memory; do
+		[ -n "$(jq -r ".machine.$key // empty" <<<"$output")" ] || return
+	done
+	[ -z "$stderr" ]
+}
+
+@test "doctor: a step's program that is missing is one that the step installs, or without apt one that the user must" {
+	rm "$BATS_TEST_TMPDIR.fakes/apt-get"
+	make_results
+	only=$PWD/only
+	mkdir "$only"
+	for program in awk basename cat chroot cut df dirname echo env flock grep head id ip losetup mkdir mktemp nft nproc printf readlink rm sed seq sh sort \
+		stat tail tr uname xargs; do
+		ln -s "$(type -P "$program")" "$only/"
+	done
+	printf '#!/bin/sh\n' >"$only/apt-get"
+	chmod 755 "$only/apt-get"
+	run --separate-stderr -- env PATH="$only" "$top/scripts/lab" doctor --json
+	[ "$(jq -rc '.steps[] | select(.step == "archive") | [.possible, .installs]' <<<"$output")" = '[true,["zip"]]' ]
+	rm "$only/apt-get"
+	run --separate-stderr -- env PATH="$only" "$top/scripts/lab" doctor --json
+	[ "$(jq -rc '.steps[] | select(.step == "archive") | [.possible, .repair]' <<<"$output")" = "[false,\"install zip in this machine's own way\"]" ]
+}
+
+# ---- syllabus
+
+@test "syllabus: every row has a sentence, a command, what must be seen; its lesson and its verify row exist" {
+	table=$top/scripts/lab.d/syllabus.tsv
+	[ -z "$(grep -v '^#' "$table" | awk -F '\t' 'NF != 6 || $2 == "" || $3 == "" || $4 == "" || $5 == ""')" ]
+	rows=$(lab verify --rows | cut -f1)
+	while IFS=$'\t' read -r _ sentence _ _ lesson verify; do
+		file=${lesson%%#*} paragraph=${lesson#*#}
+		[ -e "$top/$file" ] || { echo "$sentence: no $file"; return 1; }
+		grep -qF -e "## $paragraph" -e "**$paragraph" "$top/$file" || { echo "$sentence: $file has no $paragraph"; return 1; }
+		[ "$verify" = - ] || grep -qx "$verify" <<<"$rows" || { echo "$sentence: no verify row $verify"; return 1; }
+	done < <(grep -v '^#' "$table")
+	run -0 --separate-stderr -- lab syllabus
+	[ "$(grep -c '^    \$ ' <<<"$output")" = "$(grep -vc '^#' "$table")" ]
+	[[ $output != *'{lab}'* && $output != *'{dir}'* ]]
+	run -0 lab syllabus 2 3
+	[ "$(grep -c '^    \$ ' <<<"$output")" = 2 ]
+	run -1 lab syllabus two
+	[[ $output == *'two: not the number of a row'* ]]
+}
+
+# ---- report
+
+@test "report: what build is told, and where the report is; without results, how to get them" {
+	run -1 lab report
+	[[ $output == *"lab/bench: no results yet: "*"$top/scripts/bench --quick" ]] || { echo "$output"; return 1; }
+	make_results
+	cp -r "$top/scripts" scripts
+	printf '#!/bin/sh\nprintf "%%s\\n" "$*"\n' >scripts/report/build
+	run -0 --separate-stderr -- scripts/lab report --template mine.typ
+	[ "$output" = "--dir $PWD/lab/bench --output $PWD/lab/report.pdf --keep-sources $PWD/lab/report --template mine.typ" ]
+	[ "$stderr" = 'lab report: it is in lab/report.pdf' ]
+	run -0 --separate-stderr -- scripts/lab report --output other.pdf
+	[ "$stderr" = 'lab report: it is in other.pdf' ]
+	printf '#!/bin/sh\nexit 3\n' >scripts/report/build
+	run -3 scripts/lab report
+	[ -z "$output" ]
+}
+
+@test "report: a signal ends what it began, and its status is that of the signal" {
+	make_results
+	cp -r "$top/scripts" scripts
+	printf '#!/bin/sh\ntrap "echo ended >ended; exit 1" TERM\necho $$ >began\nwhile :; do sleep 0.1; done\n' >scripts/report/build
+	scripts/lab report 3>&- &
+	for _ in $(seq 100); do [ ! -s began ] || break; sleep 0.1; done
+	kill -TERM $!
+	status=0
+	wait $! || status=$?
+	[ "$status" = 143 ]
+	[ "$(cat ended)" = ended ]
+	run ! kill -0 "$(cat began)"
+}
+
+# ---- archive
+
+@test "archive: one zip with sources that work, the report and the raw data, and nothing that is built" {
+	make_results
+	run -0 --separate-stderr -- lab archive
+	[[ $stderr == 'lab archive: it is in lab/lab.zip: '* ]]
+	[ "$(ls -A lab)" = "$(printf '%s\n' bench lab.zip report report.pdf)" ]
+	unzip -q lab/lab.zip
+	for file in README.md Cargo.lock .cargo/config.toml scripts/lab.d/up nsexec/src/main.rs tests/run lab/report.pdf lab/report/report.typ \
+		lab/bench/summary.csv lab/bench/raw/1.txt lab/README.txt; do
+		[ -e "boxutils-lab/$file" ] || { echo "no $file"; return 1; }
+	done
+	[ ! -e boxutils-lab/target ] && [ ! -e boxutils-lab/.git ]
+	# Modes are kept: each script runs, and says what it is.
+	for script in try container lab bench rootfs install; do
+		run -0 "boxutils-lab/scripts/$script" --help
+	done
+	cmp "$top/Cargo.lock" boxutils-lab/Cargo.lock
+	# From the archive itself, where there is no git, the same again.
+	mkdir boxutils-lab/target again
+	touch boxutils-lab/target/built
+	(cd boxutils-lab && scripts/lab archive --output ../again.zip)
+	unzip -q again.zip -d again
+	[ ! -e again/boxutils-lab/target ]
+	rm -r boxutils-lab/target
+	rm boxutils-lab/lab/README.txt again/boxutils-lab/lab/README.txt
+	diff -r boxutils-lab again/boxutils-lab
+}
+
+@test "archive: interrupted it leaves nothing; what cannot be is said" {
+	make_results
+	fake zip 'touch began; exec sleep 1000'
+	"$top/scripts/lab" archive 3>&- &
+	for _ in $(seq 100); do [ -z "$(find lab -name began)" ] || break; sleep 0.1; done
+	kill -TERM $!
+	status=0
+	wait $! || status=$?
+	[ "$status" = 143 ]
+	[ "$(ls -A lab)" = "$(printf "%s\n" bench report report.pdf)" ] || { ls -A lab; return 1; }
+	rm "$BATS_TEST_TMPDIR.fakes/zip"
+	run -1 lab archive --output
+	[[ $output == *'--output wants a file'* ]]
+	run -1 lab archive --output nowhere/lab.zip
+	[[ $output == *"$PWD/nowhere: there is no such directory" ]]
+	[ "$(ls -A lab)" = "$(printf "%s\n" bench report report.pdf)" ] || { ls -A lab; return 1; }
+}

@@ -48,6 +48,8 @@ pub struct Facts {
     pub homes: Vec<(u32, Vec<Option<PathBuf>>)>,
     /// The groups a cgset that was killed has left, for --gc.
     pub leftovers: Vec<Group>,
+    /// Where memory is accounted for in a hierarchy that cgset mounted.
+    pub own_mounts: Vec<PathBuf>,
     /// Where a hierarchy is to be mounted or taken away.
     pub place: Option<Place>,
     /// The controllers of this kernel, for --controllers.
@@ -157,6 +159,15 @@ impl Facts {
                 self.cpuset = inherited_cpuset(carrier, &self.group);
             }
         }
+        let has_memory = |one: &&Hierarchy| {
+            one.version == Version::One && one.controllers.iter().any(|name| name == "memory")
+        };
+        let own = self
+            .carriers
+            .iter()
+            .filter(has_memory)
+            .filter(|one| Mark::of(&one.mount) == Some(Mark::Hierarchy));
+        self.own_mounts = own.map(|one| one.mount.clone()).collect();
         let elsewhere = self.everywhere.iter().filter(|one| !self.carriers.contains(one));
         self.groups.extend(elsewhere.filter_map(|one| Group::look(one.mount.join(&self.group))));
         if !self.labels.is_empty() {

@@ -16,7 +16,7 @@ use crate::tree::{Hierarchy, Version};
 use chain::{Failure, Fork, Made, Plan, Step, quoted};
 use labelling::labelling;
 use making::group_steps;
-use removing::{remove, remove_call, remove_leftover, take_over};
+use removing::{let_go, remove, remove_call, remove_leftover, take_over};
 use std::path::PathBuf;
 use writing::writing;
 
@@ -179,6 +179,7 @@ fn after(facts: &Facts, cli: &Cli) -> Vec<Step<Call>> {
     }
     steps.extend(reporting::after(facts, cli));
     if cli.transient {
+        steps.extend(let_go(facts));
         let why = "the group was the program's, and goes with it";
         steps.push(Step::new(why, remove_call(facts, &facts.carriers)));
     }

@@ -5,6 +5,7 @@ use crate::group::listed;
 use crate::mark::Mark;
 use crate::place::{Entries, Place, sorted};
 use chain::{Failure, Step, quoted};
+use std::path::Path;
 
 /// Mounts it, on a directory that is made if it is missing.
 ///
@@ -86,7 +87,10 @@ pub fn unmount(place: &Place) -> Result<Vec<Step<Call>>, Failure> {
     let is_last = place.elsewhere.is_empty();
     if is_last {
         refuse_what_is_not_ours(place)?;
-        steps.extend(place.groups.iter().map(|group| remove_group(place, &group.directory)));
+        for group in &place.groups {
+            steps.extend(emptied(&place.controllers, &group.directory));
+            steps.push(remove_group(place, &group.directory));
+        }
     }
     steps.push(Step::new(
         "nothing is seen there any more",
@@ -100,6 +104,16 @@ pub fn unmount(place: &Place) -> Result<Vec<Step<Call>>, Failure> {
     }
     steps.push(remove_directory());
     Ok(steps)
+}
+
+/// Version 1 of memory: what a group that is gone brought in from files stays accounted to it.
+pub fn emptied(controllers: &[String], group: &Path) -> Option<Step<Call>> {
+    let has_memory = controllers.iter().any(|name| name == "memory");
+    let path = group.join("memory.force_empty");
+    let call = Call::WriteKnob { path, value: "0".into(), if_there: true };
+    let why =
+        "pages of files that it read would keep it, unseen, and with it its hierarchy: let go of them first";
+    has_memory.then(|| Step::new(why, call).optional())
 }
 
 fn refuse_what_is_not_ours(place: &Place) -> Result<(), Failure> {
@@ -130,7 +144,7 @@ fn refuse_what_is_not_ours(place: &Place) -> Result<(), Failure> {
     Ok(())
 }
 
-fn remove_group(place: &Place, group: &std::path::Path) -> Step<Call> {
+fn remove_group(place: &Place, group: &Path) -> Step<Call> {
     let directories = vec![(place.directory.clone(), group.to_path_buf())];
     Step::new(
         "cgset made it, and nothing is in it; a group that is left would keep the hierarchy for ever",
@@ -197,7 +211,9 @@ mod tests {
         assert_eq!(
             story(unmount(&there)),
             [
+                "write(\"/cg/a/b/memory.force_empty\", \"0\")",
                 "rmdir(\"/cg/a/b\")",
+                "write(\"/cg/a/memory.force_empty\", \"0\")",
                 "rmdir(\"/cg/a\")",
                 "umount2(\"/cg\", UMOUNT_NOFOLLOW)",
                 "read(\"/proc/self/cgroup\") until cpu,memory is on no hierarchy",

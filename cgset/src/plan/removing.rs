@@ -1,6 +1,7 @@
 //! Removing groups: only those of cgset's making, and only where nobody is in them.
 
 use super::home;
+use super::mounting::emptied;
 use crate::call::Call;
 use crate::facts::Facts;
 use crate::group::{Group, listed};
@@ -56,10 +57,19 @@ pub fn remove(facts: &Facts) -> Result<Vec<Step<Call>>, Failure> {
     refuse_in_use(facts, "")?;
     Ok(match facts.present().next() {
         Some(_) => {
-            vec![Step::new("cgset made it, and nothing is in it", remove_call(facts, &facts.everywhere))]
+            let call = remove_call(facts, &facts.everywhere);
+            let mut steps = let_go(facts);
+            steps.push(Step::new("cgset made it, and nothing is in it", call));
+            steps
         }
         None => Vec::new(),
     })
+}
+
+/// In a hierarchy that cgset mounted, and will take away again, a group that is removed is to be gone.
+pub fn let_go(facts: &Facts) -> Vec<Step<Call>> {
+    let hierarchies = facts.carriers.iter().filter(|one| facts.own_mounts.contains(&one.mount));
+    hierarchies.filter_map(|one| emptied(&one.controllers, &one.mount.join(&facts.group))).collect()
 }
 
 pub fn remove_leftover(group: &Group, facts: &Facts) -> Step<Call> {

@@ -35,7 +35,7 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
             Some("a process stands in it or has one of its files open: fuser -vm DIR names it".into())
         }
         Call::AwaitRelease { .. } => {
-            Some("another mount namespace sees that hierarchy, or a removed group of it still counts something, such as pages of a file on tmpfs: it lasts as long as that does".into())
+            Some("another mount namespace sees that hierarchy, or a group of it that was removed is kept, by a zombie that nobody has waited for or by pages of a file on tmpfs: it lasts as long as that does".into())
         }
         Call::Join { doors } => why_not_joined(doors, errno),
         Call::SetFrozen { directory, .. } => match errno {

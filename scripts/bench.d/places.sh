@@ -30,7 +30,8 @@ in_place() {
 		return
 		;;
 	container)
-		set -- "$here/container" run --name "$group" --memory "$memory" --cpus "$cpus" --pids "$pids" "$image" -- "$@"
+		set -- "$here/container" run --name "$group" --memory "$memory" --cpus "$cpus" --pids "$pids" \
+			--image "$image" -- "$@"
 		$action "$@"
 		return
 		;;

@@ -70,7 +70,7 @@ make_files() {
 # Keeps what the container's line says of itself, and what sysbench says it is.
 explain() {
 	(cd "$work" && "$here/container" run --explain --name "$group" --memory "$memory" --cpus "$cpus" --pids "$pids" \
-		"${image##*/}" -- /usr/bin/sysbench --version) >"$work/sysbench-version" 2>"$work/said" 9>&- ||
+		--image "${image##*/}" -- /usr/bin/sysbench --version) >"$work/sysbench-version" 2>"$work/said" 9>&- ||
 		say "the container cannot start: $(last_words "$work/said")"
 	sed "s|$bin/||g; s|$here/|scripts/|g; s|$group|bench|g" "$work/said" >"$dir/explain.txt"
 }

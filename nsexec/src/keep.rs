@@ -19,8 +19,10 @@ use std::path::{Path, PathBuf};
 pub enum KeepCall {
     /// mkdir(2)
     MakeDirectory(PathBuf),
-    /// mount(2) of a directory on itself, and then private
+    /// mount(2) of a directory on itself
     BindDirectory(PathBuf),
+    /// mount(2) of nothing but a propagation
+    MakePrivate(PathBuf),
     /// umount2(2) of such mounts, and rmdir(2) if nothing else is in it
     LeaveDirectory { directory: PathBuf, binds: usize, remove: bool },
     /// open(2) of a file that is not there yet, with no permission for anybody
@@ -44,11 +46,10 @@ impl Display for KeepCall {
         match self {
             KeepCall::MakeDirectory(path) => write!(f, "mkdir({}, 0755)", quoted(path)),
             KeepCall::BindDirectory(path) => {
-                let path = quoted(path);
-                write!(
-                    f,
-                    "mount({path}, {path}, NULL, MS_BIND, NULL)\nmount(NULL, {path}, NULL, MS_PRIVATE, NULL)"
-                )
+                write!(f, "mount({0}, {0}, NULL, MS_BIND, NULL)", quoted(path))
+            }
+            KeepCall::MakePrivate(path) => {
+                write!(f, "mount(NULL, {}, NULL, MS_PRIVATE, NULL)", quoted(path))
             }
             KeepCall::LeaveDirectory { directory, binds, remove } => {
                 let directory = quoted(directory);
@@ -87,11 +88,9 @@ impl KeepCall {
         match self {
             KeepCall::MakeDirectory(path) => on(&["mkdir", "-m", "755"], path),
             KeepCall::BindDirectory(path) => {
-                let mut line = chain::join(["mount", "--bind", "--make-private"].map(OsStr::new));
-                line.push(" ");
-                line.push(chain::join([path, path]));
-                Shell::Line(line)
+                Shell::line([OsStr::new("mount"), OsStr::new("--bind"), path.as_os_str(), path.as_os_str()])
             }
+            KeepCall::MakePrivate(path) => on(&["mount", "--make-private"], path),
             KeepCall::LeaveDirectory { directory, binds, remove } => {
                 let line = |command: &str| chain::join([OsStr::new(command), directory.as_os_str()]);
                 let mut lines = vec![line("umount"); *binds];
@@ -128,6 +127,8 @@ impl KeepCall {
             KeepCall::MakeDirectory(path) => std::fs::DirBuilder::new().mode(0o755).create(path)?,
             KeepCall::BindDirectory(path) => {
                 mount(Some(path), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+            }
+            KeepCall::MakePrivate(path) => {
                 mount(None::<&str>, path, None::<&str>, MsFlags::MS_PRIVATE, None::<&str>)?;
             }
             KeepCall::LeaveDirectory { directory, binds, remove } => {

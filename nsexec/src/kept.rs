@@ -201,8 +201,8 @@ impl Census {
 fn hides_processes(table: &[Mount]) -> bool {
     let proc = table.iter().rfind(|mount| mount.point == Path::new("/proc"));
     let is_hiding = |option: &str| option.starts_with("hidepid=") && !matches!(&option[8..], "0" | "off");
-    proc.is_some_and(|mount| mount.super_options.iter().any(|option| is_hiding(option)))
-        && !(nix::unistd::geteuid().is_root() && !chain::in_user_namespace())
+    let is_exempt = nix::unistd::geteuid().is_root() && !chain::in_user_namespace();
+    !is_exempt && proc.is_some_and(|mount| mount.super_options.iter().any(|option| is_hiding(option)))
 }
 
 fn has_ended(process: &Path) -> bool {

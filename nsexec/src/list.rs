@@ -19,10 +19,10 @@ fn state(life: Life) -> &'static str {
 
 /// Who is to be asked to let go of it; the directory of ip-netns(8) is its manual's.
 fn keeper(kept: &Kept) -> &'static str {
-    match kept.at.parent() {
-        _ if kept.is_ours => "nsexec",
-        Some(directory) if directory == Path::new("/run/netns") => "ip-netns",
-        _ => "other",
+    match kept.is_ours {
+        true => "nsexec",
+        false if kept.at.parent() == Some(Path::new("/run/netns")) => "ip-netns",
+        false => "other",
     }
 }
 

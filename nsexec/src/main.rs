@@ -29,7 +29,6 @@ fn nsexec(tool: &'static str) -> anyhow::Result<u8> {
         chain::name_this_process(tool);
     }
     if let Some(errand) = plan::keeping::errand(&cli)? {
-        plan::keeping::left_alone(&cli).iter().for_each(|line| chain::say(line));
         return Ok(errand.carry_out(tool, &mode)?);
     }
     let facts = facts::Facts::read(&cli)?;

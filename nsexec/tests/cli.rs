@@ -184,8 +184,10 @@ fn the_dry_run_of_keeping_binds_from_outside() {
         "\
 # a place for the names
 mkdir -m 755 /tmp/nsexec-nosuch
-# a mount that others get copies of cannot show a mount namespace: a private one of it on itself
-mount --bind --make-private /tmp/nsexec-nosuch /tmp/nsexec-nosuch
+# a mount of its own for what is to be mounted in it, with a propagation of its own
+mount --bind /tmp/nsexec-nosuch /tmp/nsexec-nosuch
+# what others get copies of is no place for a mount namespace, and copies would keep the rest
+mount --make-private /tmp/nsexec-nosuch
 # a namespace is mounted on a file
 install -m 0 /dev/null /tmp/nsexec-nosuch/uts
 # what is to be kept is mounted from outside, by a process that does not go in

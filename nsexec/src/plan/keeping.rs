@@ -13,7 +13,9 @@ use chain::{Failure, Kind, Plan, Step, quoted};
 /// What was named is not there.
 pub fn errand(cli: &Cli) -> Result<Option<Plan<Call>>, Failure> {
     if let Some(path) = &cli.forget {
-        return Ok(Some(Plan::of(forget(&Directory::look("--forget", path)?))));
+        let directory = Directory::look("--forget", path)?;
+        left_alone(&directory).iter().for_each(|line| chain::say(line));
+        return Ok(Some(Plan::of(forget(&directory))));
     }
     if !cli.list {
         return Ok(None);
@@ -59,9 +61,11 @@ pub fn prepare(directory: &Directory, new: &[Kind], joins: &[Target]) -> Result<
         steps.push(step("a place for the names", make).undo(leave(0, true)));
     }
     if directory.binds == 0 {
-        let why =
-            "a mount that others get copies of cannot show a mount namespace: a private one of it on itself";
+        let why = "a mount of its own for what is to be mounted in it, with a propagation of its own";
         steps.push(step(why, KeepCall::BindDirectory(path.clone())).undo(leave(1, false)));
+        let why =
+            "what others get copies of is no place for a mount namespace, and copies would keep the rest";
+        steps.push(step(why, KeepCall::MakePrivate(path.clone())));
     }
     for kind in new {
         let file = path.join(kind.file());
@@ -119,8 +123,7 @@ fn forget(directory: &Directory) -> Vec<Step<Call>> {
 }
 
 /// What `--forget` leaves alone, in a line.
-pub fn left_alone(cli: &Cli) -> Option<String> {
-    let directory = Directory::look("--forget", cli.forget.as_ref()?).ok()?;
+fn left_alone(directory: &Directory) -> Option<String> {
     let names: Vec<String> = directory.others.iter().map(quoted).collect();
     (!names.is_empty()).then(|| {
         format!(
@@ -156,15 +159,15 @@ mod tests {
         prepare(directory, new, &[]).unwrap_err().to_string()
     }
 
-    const BIND: &str = "mount(\"/run/box\", \"/run/box\", NULL, MS_BIND, NULL)\n\
-                        mount(NULL, \"/run/box\", NULL, MS_PRIVATE, NULL)";
+    const BIND: &str = "mount(\"/run/box\", \"/run/box\", NULL, MS_BIND, NULL)";
+    const PRIVATE: &str = "mount(NULL, \"/run/box\", NULL, MS_PRIVATE, NULL)";
 
     #[test]
     fn the_directory_is_made_and_is_a_private_mount_before_there_is_anything_to_keep() {
         let file = "open(\"/run/box/net\", O_CREAT|O_EXCL, 0)";
         let steps = |directory| story(prepare(&directory, &[Kind::Net], &[]).unwrap());
-        assert_eq!(steps(empty()), ["mkdir(\"/run/box\", 0755)", BIND, file]);
-        assert_eq!(steps(Directory { exists: true, ..empty() }), [BIND, file]);
+        assert_eq!(steps(empty()), ["mkdir(\"/run/box\", 0755)", BIND, PRIVATE, file]);
+        assert_eq!(steps(Directory { exists: true, ..empty() }), [BIND, PRIVATE, file]);
         assert_eq!(steps(Directory { exists: true, binds: 1, ..empty() }), [file]);
     }
 

@@ -32,6 +32,8 @@ pub struct Program {
     typed: Option<Vec<OsString>>,
     /// It is run by this descriptor, whatever its path.
     descriptor: Option<OwnedFd>,
+    /// Why it is not process 1 itself, where it is not.
+    pub(crate) reaper: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,7 @@ impl Program {
     /// A program that is only there once the steps are done: it is looked up then, along `PATH`.
     pub fn later(words: Vec<OsString>) -> Program {
         let search = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-        Program { words, found: None, search, absent_hint: None, typed: None, descriptor: None }
+        Program { words, found: None, search, absent_hint: None, typed: None, descriptor: None, reaper: None }
     }
 
     /// One of our tools, as the file that is open here.
@@ -70,6 +72,11 @@ impl Program {
     /// Looks along `search` instead of `PATH`; `absent_hint` says where that is when nothing is found.
     pub fn along(self, search: impl Into<OsString>, absent_hint: String) -> Program {
         Program { search: search.into(), absent_hint: Some(absent_hint), ..self }
+    }
+
+    /// As the child of a reaper, which is process 1; `why` says what for.
+    pub fn under_reaper(self, why: &'static str) -> Program {
+        Program { reaper: Some(why), ..self }
     }
 
     /// What a dry run prints in the program's place, as the shell reads it.

@@ -19,6 +19,7 @@ mod child;
 mod exec;
 mod fail;
 mod guard;
+mod lifeline;
 mod limits;
 mod loopdev;
 mod mountinfo;
@@ -27,20 +28,23 @@ mod narrate;
 pub mod netlink;
 mod output;
 mod plan;
+mod reaper;
 mod run;
 mod shell;
+mod signals;
 pub mod size;
 mod step;
 mod strace;
 mod sys;
+mod wait;
 
 pub use caps::{CapSet, Capabilities, drop_bounding, keep_capabilities};
-pub use child::{Ended, Holder, Lifeline};
 pub use exec::{DEFAULT_PATH, Program, TOOLS, c_string};
 pub use fail::{CANNOT_RUN, Failure, NOT_FOUND, TOOL_FAILED, in_words};
 pub use guard::{
     forbid_tracing, go_on_from_a_copy, is_sealed_copy, name_this_process, own_path, refuse_open_directories,
 };
+pub use lifeline::{Holder, Lifeline};
 pub use limits::why_no_namespace;
 pub use loopdev::{Attached, LoopDevice, LoopFlags, attach, attached, detach, devices_on, why_no_loop};
 pub use mountinfo::{Mount, mountinfo, mountinfo_of, mounts_in};
@@ -55,6 +59,7 @@ pub use sys::{
     Named, close_from_at_exec, exists, get_xattr, inherited, join_new_session_keyring, list_xattrs, own,
     pidfd_open, remove_xattr, set_default, set_environment, set_xattr,
 };
+pub use wait::Ended;
 
 use std::io::Write;
 

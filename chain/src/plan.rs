@@ -7,6 +7,7 @@ use crate::fail::Failure;
 use crate::namespace::Kind;
 use crate::narrate::{Made, Mode};
 use crate::output::print_data;
+use crate::reaper;
 use crate::run::perform;
 use crate::shell::{Script, Shell};
 use crate::step::{Call, Step};
@@ -59,7 +60,9 @@ impl<C: Call> Plan<C> {
             std::iter::once(child::call(&fork.born_into, fork.birthplace.as_deref()))
                 .chain(after_birth.map(|step| step.call.to_string()))
         });
-        self.steps.iter().map(|step| step.call.to_string()).chain(forked).collect()
+        let reaper =
+            self.program.as_ref().and_then(|program| program.reaper).map(|_| reaper::CALL.to_owned());
+        self.steps.iter().map(|step| step.call.to_string()).chain(forked).chain(reaper).collect()
     }
 
     /// Does it, tells it, or writes it down. Returns the exit status, and only where no program was become.
@@ -79,7 +82,8 @@ impl<C: Call> Plan<C> {
             .fork
             .as_ref()
             .map_or(0, |fork| 1 + fork.first.len() + fork.beside.len() + fork.child.len() + fork.after.len());
-        self.steps.len() + forked + usize::from(self.program.is_some())
+        let has_reaper = self.program.as_ref().is_some_and(|program| program.reaper.is_some());
+        self.steps.len() + forked + usize::from(has_reaper) + usize::from(self.program.is_some())
     }
 
     fn write_down(mut self, tool: &'static str, mode: &Mode, outer: &Made) -> Result<u8, Failure> {
@@ -110,6 +114,10 @@ impl<C: Call> Plan<C> {
         }
         let mut status = 0;
         if let Some(program) = &self.program {
+            if let Some(why) = program.reaper {
+                // It waits for the program, and takes note of whoever else ends meanwhile.
+                script.step(why, Shell::enter(["sh", "-c", "\"$@\"; exit $?", "init"]));
+            }
             if program.is_ours() {
                 print(&script.opening())?;
                 status = program.let_it_print(mode, &self.made)?;

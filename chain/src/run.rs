@@ -6,6 +6,7 @@ use crate::fail::Failure;
 use crate::limits::why_no_namespace;
 use crate::narrate::{Made, Mode, Narrator, say};
 use crate::plan::{Fork, Plan};
+use crate::reaper;
 use crate::step::{Answer, Call, Step};
 
 /// A plan being carried out by this process.
@@ -121,12 +122,24 @@ impl<C: Call> Run<'_, C> {
             }
             self.narrator.next += beside;
             self.steps(fork.child)?;
+            self.divide(child)?;
             self.become_program()
         });
         if outcome.is_err() {
             child.failed();
         }
         outcome
+    }
+
+    /// Where process 1 is to be a reaper, it stays behind here.
+    fn divide(&mut self, child: &Child) -> Result<(), Failure> {
+        let Some(why) = self.program.and_then(|program| program.reaper) else { return Ok(()) };
+        self.narrator.why(why);
+        reaper::divide(child).map_err(|failure| failure.why(why))?;
+        let own = nix::unistd::Pid::this();
+        self.narrator
+            .call(&reaper::CALL, format_args!(" = {own}, which goes on below; process 1 waits, and reaps"));
+        Ok(())
     }
 
     /// The parent takes the steps beside the child, waits for it, and always takes those that come after it.

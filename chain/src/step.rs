@@ -1,8 +1,8 @@
 //! A step: a typed call with its why, what the kernel can answer to it, and how to take it back.
 
-use crate::child::Ended;
 use crate::fail::{Failure, in_words};
 use crate::shell::Shell;
+use crate::wait::Ended;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::fmt::Display;

@@ -47,22 +47,11 @@ pub(crate) fn exit_now(status: u8) -> ! {
     unsafe { libc::_exit(status.into()) }
 }
 
-/// A signal that was waited for.
-pub(crate) struct Arrived {
-    pub signal: Signal,
-    /// Sent by a process with kill(2) or sigqueue(3), not by the terminal or the kernel.
-    pub by_kill: bool,
-}
-
-/// sigwaitinfo(2): the next of `set`, all of them blocked.
-pub(crate) fn wait_signal(set: &SigSet) -> Result<Arrived, Errno> {
-    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: both pointers are to live values of the types the call takes; it fills `info` before it returns.
-    let (number, code) = unsafe {
-        let number = Errno::result(libc::sigwaitinfo(set.as_ref(), info.as_mut_ptr()))?;
-        (number, info.assume_init_ref().si_code)
-    };
-    Ok(Arrived { signal: Signal::try_from(number)?, by_kill: code <= libc::SI_USER })
+/// sigpending(2): whether `signal` has come while it was blocked.
+pub(crate) fn is_pending(signal: Signal) -> bool {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the set is a live value of the type the call fills before it returns 0.
+    unsafe { libc::sigpending(set.as_mut_ptr()) == 0 && libc::sigismember(set.as_ptr(), signal as i32) == 1 }
 }
 
 /// sigaction(2): sets `signal` to its default and returns what it was.
@@ -251,6 +240,16 @@ pub fn join_new_session_keyring() -> Result<i64, Errno> {
     let no_name = std::ptr::null::<libc::c_char>();
     // SAFETY: a null name is what the call takes for a nameless key ring.
     Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, no_name) })
+}
+
+/// close_range(2): closes the descriptors from `first` to `last`, none where they are none. Nothing that owns one of them
+/// may be used or dropped after it.
+pub(crate) fn close_range(first: u32, last: u32) -> Result<(), Errno> {
+    if last < first {
+        return Ok(());
+    }
+    // SAFETY: the call takes numbers; its only caller goes on with nothing that owned a descriptor, and ends by _exit(2).
+    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
 /// close_range(2): marks every descriptor from `first` on to be closed at exec.

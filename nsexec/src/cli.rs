@@ -65,6 +65,9 @@ pub struct Cli {
         help_heading = "Inside"
     )]
     pub propagation: Propagation,
+    /// With a new --pid: a reaper is process 1, and the program its child
+    #[arg(long, help_heading = "Inside")]
+    pub init: bool,
     /// With --join, leave the environment as it is
     #[arg(long, requires = "join", hide_short_help = true, help_heading = "Inside")]
     pub keep_env: bool,

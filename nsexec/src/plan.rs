@@ -38,6 +38,11 @@ pub fn plan(cli: Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
     let mut namespaces = new.clone();
     namespaces.extend(facts.joins.iter().map(|target| target.kind));
     namespaces.extend(joined);
+    if cli.init && !new.contains(&Kind::Pid) {
+        return Err(Failure::new("--init without a new PID namespace: process 1 is there already")
+            .hint("add --pid: the reaper is the first process born in it"));
+    }
+    facts.program = if cli.init { facts.program.under_reaper(WHY_REAPER) } else { facts.program };
     let made = Made { namespaces, root: cli.map_root_user, blocks: 0 };
 
     let mut before = match &facts.keep {
@@ -101,6 +106,8 @@ pub fn plan(cli: Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
     };
     Ok(Plan { steps: before, fork: Some(fork), program: Some(facts.program), made })
 }
+
+const WHY_REAPER: &str = "process 1 inherits all orphans and hears no signal by default: a reaper takes that on, the program is its child";
 
 fn why_fork(born_into: &[Kind], joins_pid: bool) -> &'static str {
     match born_into {

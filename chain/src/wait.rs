@@ -1,0 +1,131 @@
+//! A parent of ours while its child runs: it waits, passes signals on, and stops and continues with the child.
+
+use crate::child::{FAILED, Parent, STOPPED};
+use crate::fail::Failure;
+use crate::signals::{Arrivals, Arrived, Dispositions, ENDING, STOPPING, stop_this_process};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use std::os::fd::{AsFd, AsRawFd};
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// As a shell would give it.
+    pub status: u8,
+    /// What ended it, where a signal did.
+    pub signal: Option<Signal>,
+    /// It never reached its program.
+    pub failed: bool,
+}
+
+impl Ended {
+    fn by(signal: Signal) -> Ended {
+        Ended { status: status_of_signal(signal), signal: Some(signal), failed: false }
+    }
+}
+
+fn status_of_signal(signal: Signal) -> u8 {
+    128 + signal as u8
+}
+
+/// What the child has said over the leash.
+#[derive(Default)]
+struct Said {
+    failed: bool,
+    /// Nobody is at its other end any more: the program runs.
+    nothing_more: bool,
+}
+
+impl Parent {
+    /// Waits for the child to end, passing signals on; returns its exit status as a shell would give it.
+    ///
+    /// # Errors
+    /// The wait itself failed.
+    pub fn wait(&self) -> Result<Ended, Failure> {
+        let mut arrivals = Arrivals::of(&self.waited_for)?;
+        let mut said = Said::default();
+        let mut sent = None;
+        loop {
+            if let Some(status) = self.reap()? {
+                self.listen(&mut said);
+                // A signal that came when the program had already ended by itself did not end it.
+                let ended_by_us = status.status == status_of_signal(Signal::SIGKILL);
+                let ended = sent.filter(|_| ended_by_us).map_or(status, Ended::by);
+                return Ok(Ended { failed: said.failed, ..ended });
+            }
+            let ready = PollFlags::POLLIN;
+            let mut both = [PollFd::new(arrivals.as_fd(), ready), PollFd::new(self.leash.as_fd(), ready)];
+            let heard = if said.nothing_more { &mut both[..1] } else { &mut both[..] };
+            match poll(heard, PollTimeout::NONE) {
+                Err(Errno::EINTR) | Ok(_) => {}
+                Err(errno) => return Err(Failure::refused("poll()", errno)),
+            }
+            self.listen(&mut said);
+            while let Some(arrived) = arrivals.next() {
+                if arrived.signal != Signal::SIGCHLD && self.pass_on(&arrived) {
+                    sent = Some(arrived.signal);
+                }
+            }
+        }
+    }
+
+    /// Takes what the child has said, without waiting for it.
+    fn listen(&self, said: &mut Said) {
+        let mut word = [0];
+        while !said.nothing_more {
+            match recv(self.leash.as_raw_fd(), &mut word, MsgFlags::MSG_DONTWAIT) {
+                Ok(1) if word[0] == FAILED => said.failed = true,
+                Ok(1) if word[0] == STOPPED => self.stop_too(),
+                Ok(1) => {}
+                Err(Errno::EAGAIN | Errno::EINTR) => return,
+                _ => said.nothing_more = true,
+            }
+        }
+    }
+
+    fn reap(&self) -> Result<Option<Ended>, Failure> {
+        match waitpid(self.child, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
+            Ok(WaitStatus::Exited(_, status)) => {
+                Ok(Some(Ended { status: status as u8, signal: None, failed: false }))
+            }
+            Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(Ended::by(signal))),
+            // It stopped by itself, as an editor does at Ctrl-Z: the shell that waits for us has to see it.
+            Ok(WaitStatus::Stopped(_, signal)) if STOPPING.contains(&signal) => {
+                self.stop_too();
+                Ok(None)
+            }
+            Ok(_) => Ok(None),
+            Err(errno) => Err(Failure::refused(format!("waitpid({})", self.child), errno)),
+        }
+    }
+
+    /// Does to the child what the signal would have done to an ordinary process: PID 1 of a namespace is deaf to every
+    /// signal it has no handler for. True when that ended it.
+    fn pass_on(&self, arrived: &Arrived) -> bool {
+        let Arrived { signal, by_kill } = *arrived;
+        let dispositions = Dispositions::of(self.child);
+        if dispositions.awaits(signal) {
+            // What the terminal sends goes to the whole process group, so the child has it already.
+            if by_kill {
+                let _ = kill(self.child, signal);
+            }
+        } else if dispositions.ignored(signal) {
+        } else if ENDING.contains(&signal) {
+            let _ = kill(self.child, Signal::SIGKILL);
+            return true;
+        } else if STOPPING.contains(&signal) {
+            let _ = kill(self.child, Signal::SIGSTOP);
+            self.stop_too();
+        }
+        false
+    }
+
+    /// Stops until somebody continues this process, then lets the child go on as well.
+    fn stop_too(&self) {
+        let _ = stop_this_process();
+        let _ = kill(self.child, Signal::SIGCONT);
+    }
+}

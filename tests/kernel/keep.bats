@@ -303,6 +303,22 @@ nsexec: hint: it is that of another PID namespace: --mount-proc where this one w
 	nsexec --forget box
 }
 
+@test "--list: from below, and where /proc hides processes, the state of a PID namespace is unknown; to root it is dead" {
+	state='s/.*"kind": "pid".*"state": "\([a-z]*\)".*/\1/p'
+	nsexec --keep box --pid -- true
+	[ "$(nsexec --list --json | sed -n "$state")" = dead ]
+	# Not a namespace below that one.
+	[ "$(nsexec --pid --mount-proc -- nsexec --list --json | sed -n "$state")" = unknown ]
+	nsexec --forget box
+	nsexec --pid --mount-proc -- sh -euc '
+		mount -o remount,hidepid=2 /proc
+		nsexec --keep box --pid -- true
+		setpriv --reuid=65534 --regid=65534 --clear-groups nsexec --list --json
+		nsexec --list --json
+		nsexec --forget box' | sed -n "$state" >states
+	same "unknown dead" "$(xargs <states)"
+}
+
 @test "the dry run keeps the same, and forgets the same" {
 	cpu=$(processors | head -n 1)
 	# What a namespace is and what it is mounted on; the mount namespace is one that this processor made, and so elder.

@@ -53,6 +53,13 @@ refused() {
 	printf '%s\n' "$output" | grep -q $'^seccomp\tadvice\t'
 }
 
+@test "verify --rows: whatever row the syllabus names is one" {
+	verify --rows | cut -f1 >rows
+	grep -v '^#' "$BATS_TEST_DIRNAME/../scripts/lab.d/syllabus.tsv" | cut -f6 | tr -s ', ' '\n' | grep -vx -e - -e '' | sort -u >named
+	[ "$(wc -l <named)" -gt 10 ]
+	run -1 grep -vxF -f rows named
+}
+
 @test "verify: a process that is in no container fails, in TAP and in JSON alike, and passes by what it lacks" {
 	run -1 verify --pid $$
 	[[ ${lines[0]} == 'TAP version 13' && ${lines[1]} =~ ^1\.\.[0-9]+$ ]]

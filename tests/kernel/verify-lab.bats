@@ -58,7 +58,7 @@ only_the_lab() {
 	same seccomp "$(sed -n 's/^not ok [0-9]* - \([a-z0-9-]*\):.*/\1/p' <<<"$output")"
 	[[ $output != *SKIP* ]] || fail "$output"
 	[ "$(grep -cE '^(not )?ok' <<<"$output")" = "$(sed -n 's/^1\.\.//p' <<<"$output")" ]
-	for words in 'out of memory: 1 process killed at 32M' 'at a limit of 0.25, and was held back' 'at a limit of 16' 'of which one had a network' \
+	for words in 'out of memory: 1 process killed at 32M' 'at a limit of 0.1, and was held back' 'at a limit of 16' 'of which one had a network' \
 		'lab/home.img' '198.18.'; do
 		[[ $output == *"$words"* ]] || fail "not said: $words: $output"
 	done

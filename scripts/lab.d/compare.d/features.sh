@@ -27,6 +27,7 @@ feature_table() {
 		capabilities_in_reach|capabilities within reach
 		no_new_privs|no_new_privs
 		seccomp|seccomp
+		lsm|security module's profile
 		|files
 		root|root
 		old_root|way back to the old root
@@ -61,6 +62,7 @@ features() {
 	feature capabilities_in_reach "$(capability_names "$cap_bnd")"
 	if [ "$no_new_privs" = 1 ]; then feature no_new_privs yes; else feature no_new_privs no; fi
 	case $seccomp in 0) feature seccomp none ;; 1) feature seccomp strict ;; *) feature seccomp filter ;; esac
+	feature lsm "$(tr -d '\0\n' 2>/dev/null <"/proc/$pid/attr/current" | LC_ALL=C tr -c ' -~' '?')"
 	if [ -n "$loop_file" ]; then feature root "$root_type on a loop device"; else feature root "directory on $root_type"; fi
 	if [ -n "$root_climbs" ]; then feature old_root yes; else feature old_root no; fi
 	feature mounts "$(grep -c . "$facts/mounts")"

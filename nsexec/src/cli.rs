@@ -43,7 +43,7 @@ pub struct Cli {
     /// Every new kind but user and time
     #[arg(short, long, help_heading = "Namespaces")]
     pub all: bool,
-    /// Be where process PID is: its namespaces, root, directory and control groups, with no more rights than it has
+    /// Be where process PID is, and have no more rights than it has
     #[arg(short = 't', long, visible_alias = "target", value_name = "PID", help_heading = "Namespaces")]
     pub join: Option<OsString>,
 

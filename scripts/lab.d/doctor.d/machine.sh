@@ -188,8 +188,13 @@ lxc_version() {
 	lxc-start --version 2>/dev/null | first
 }
 
+# In PATH, or where report/build has put it.
 typst_version() {
-	typst --version 2>/dev/null | grep -m1 . || python3 -c 'import importlib.metadata as m; print(m.version("typst"))' 2>/dev/null | first
+	typst --version 2>/dev/null | grep -m1 . && return
+	for place in "${XDG_CACHE_HOME:-${HOME:-/root}/.cache}"/boxutils/typst-*; do
+		[ ! -e "$place/typst/__init__.py" ] || { printf 'typst %s\n' "${place##*/typst-}"; return; }
+	done
+	echo none
 }
 
 # Prints the free room, of the nearest directory that is there.

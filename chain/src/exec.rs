@@ -213,7 +213,10 @@ impl Program {
 
     /// In a new root the files are others', and could make the kernel run or load a file of the host.
     fn leads_out(&self, path: &Path) -> Option<Failure> {
-        let way = binfmt::leads_out(path).filter(|_| self.absent_hint.is_some())?;
+        if self.found.is_some() {
+            return None;
+        }
+        let way = binfmt::leads_out(path)?;
         let what = format!("execve({}): it leads out of the new root", quoted(path));
         let hint = match way == path {
             true => {

@@ -28,8 +28,8 @@ pub enum Join {
     EnterGroup(PathBuf),
     /// setns(2) by pidfd_open(2); `is_first` of the steps that do, `is_root`: by root
     Namespaces { process: Pid, pidfd: OwnedFd, kinds: Vec<Kind>, is_first: bool, is_root: bool },
-    /// fchdir(2), chroot(2)
-    Root { process: Pid, root: OwnedFd, working_directory: OwnedFd },
+    /// fchdir(2), chroot(2); without a root where it is the one we have
+    Root { process: Pid, root: Option<OwnedFd>, working_directory: OwnedFd },
     /// setgroups(2)
     DropGroups,
     /// setresgid(2), setresuid(2); `drop_groups`: setgroups(2) first; `keep`: capabilities stay with who is not root
@@ -61,10 +61,12 @@ impl Display for Join {
                 let flags: Vec<&str> = kinds.iter().map(|kind| kind.flag_name()).collect();
                 write!(f, "setns(pidfd_open({process}, 0), {})", flags.join("|"))
             }
-            Join::Root { process, .. } => write!(
-                f,
-                "fchdir(open(\"/proc/{process}/root\"))\nchroot(\".\")\nfchdir(open(\"/proc/{process}/cwd\"))"
-            ),
+            Join::Root { process, root, .. } => {
+                if root.is_some() {
+                    write!(f, "fchdir(open(\"/proc/{process}/root\"))\nchroot(\".\")\n")?;
+                }
+                write!(f, "fchdir(open(\"/proc/{process}/cwd\"))")
+            }
             Join::DropGroups => f.write_str("setgroups(0, [])"),
             Join::SetIds { uid, gid, drop_groups, keep } => {
                 f.write_str(if *drop_groups { "setgroups(0, [])\n" } else { "" })?;
@@ -133,11 +135,11 @@ impl Join {
                     ["nsenter".to_string()].into_iter().chain(target).chain(options).chain(as_it_is),
                 )
             }
-            Join::Root { process, .. } => Shell::through([
-                "nsenter".to_string(),
-                format!("--root=/proc/{process}/root"),
-                format!("--wd=/proc/{process}/cwd"),
-            ]),
+            Join::Root { process, root, .. } => {
+                let root = root.is_some().then(|| format!("--root=/proc/{process}/root"));
+                let directory = [format!("--wd=/proc/{process}/cwd")];
+                Shell::through(["nsenter".to_string()].into_iter().chain(root).chain(directory))
+            }
             Join::DropGroups => setpriv(["--clear-groups".into()]),
             Join::SetIds { uid, gid, drop_groups, .. } => {
                 let groups = if *drop_groups { "--clear-groups" } else { "--keep-groups" };
@@ -177,8 +179,10 @@ impl Join {
                     let call = call.to_owned();
                     move |errno| Refusal::at(call, errno)
                 };
-                fchdir(root).map_err(at(&format!("fchdir(open(\"/proc/{process}/root\"))")))?;
-                chroot(".").map_err(at("chroot(\".\")"))?;
+                if let Some(root) = root {
+                    fchdir(root).map_err(at(&format!("fchdir(open(\"/proc/{process}/root\"))")))?;
+                    chroot(".").map_err(at("chroot(\".\")"))?;
+                }
                 fchdir(working_directory).map_err(at(&format!("fchdir(open(\"/proc/{process}/cwd\"))")))?;
             }
             Join::DropGroups => setgroups(&[])?,

@@ -66,7 +66,15 @@ pub fn joining(cli: &Cli, uid: u32, process: Process) -> Result<Joining, Failure
     let (first, rest): (Vec<Kind>, Vec<Kind>) =
         process.differs.iter().copied().partition(|kind| forks && with_pid(kind));
     let privileges = privileges(&process, is_root);
-    let Process { number, pidfds: [pidfd, other_pidfd], root, working_directory, groups, .. } = process;
+    let Process {
+        number,
+        pidfds: [pidfd, other_pidfd],
+        root,
+        working_directory,
+        groups,
+        has_another_root,
+        ..
+    } = process;
     if forks {
         let why = "a process keeps its number, and its children are born where this says: among those of that namespace";
         before.push(step(
@@ -90,10 +98,11 @@ pub fn joining(cli: &Cli, uid: u32, process: Process) -> Result<Joining, Failure
             Join::Namespaces { process: number, pidfd: other_pidfd, kinds: rest, is_first: !forks, is_root },
         ));
     }
-    inside.push(step(
-        "paths begin where they begin for that process, and so does the program",
-        Join::Root { process: number, root, working_directory },
-    ));
+    let (why, root) = match has_another_root {
+        true => ("paths begin where they begin for that process, and so does the program", Some(root)),
+        false => ("begin where that process is, in the root that both have", None),
+    };
+    inside.push(step(why, Join::Root { process: number, root, working_directory }));
     inside.extend(privileges);
     Ok(Joining { before, forks, inside })
 }

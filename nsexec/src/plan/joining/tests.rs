@@ -69,12 +69,15 @@ fn story_of(uid: u32, process: Process) -> Vec<String> {
     text(&joining.before[3..]).into_iter().chain(fork).chain(text(&joining.inside)).collect()
 }
 
+const DIRECTORY: &str = "fchdir(open(\"/proc/7/cwd\"))";
 const ROOT: &str = "fchdir(open(\"/proc/7/root\"))\nchroot(\".\")\nfchdir(open(\"/proc/7/cwd\"))";
 
 #[test]
 fn what_is_ours_already_is_not_joined() {
-    assert_eq!(story_of(0, process(&[])), ["setgroups(0, [])", ROOT]);
-    assert_eq!(story_of(1000, process(&[])), [ROOT]);
+    assert_eq!(story_of(0, process(&[])), ["setgroups(0, [])", DIRECTORY]);
+    assert_eq!(story_of(1000, process(&[])), [DIRECTORY]);
+    let chrooted = Process { has_another_root: true, ..process(&[]) };
+    assert_eq!(story_of(0, chrooted), ["setgroups(0, [])", ROOT]);
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn who_is_not_root_joins_the_users_that_own_the_processes_with_them() {
             "setns(pidfd_open(7, 0), CLONE_NEWPID|CLONE_NEWUSER)",
             "fork",
             "setns(pidfd_open(7, 0), CLONE_NEWNET)",
-            ROOT,
+            DIRECTORY,
             "setgroups(0, [])\nsetresgid(0, 0, 0)\nsetresuid(0, 0, 0)"
         ]
     );

@@ -71,7 +71,7 @@ pub struct Cli {
     #[arg(long, help_heading = "The group", group = "action")]
     pub procs: bool,
     /// Move a process there, by itself, in every hierarchy the group is in
-    #[arg(long = "move", value_name = "PID", help_heading = "The group", group = "action", hide_short_help = true,
+    #[arg(long = "move", value_name = "PID", help_heading = "The group", group = "action",
         value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
     pub processes: Vec<u32>,
     /// Print what it uses and may use
@@ -80,7 +80,7 @@ pub struct Cli {
     /// Print all groups, or those at and below GROUP, with who is in them
     #[arg(long, help_heading = "The group", group = "action")]
     pub tree: bool,
-    /// With --stat, --tree: as JSON, whose keys stay
+    /// With --stat, --tree, --controllers: as JSON, whose keys stay
     #[arg(long, help_heading = "The group")]
     pub json: bool,
     /// Stop all of it where it is

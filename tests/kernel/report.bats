@@ -83,6 +83,22 @@ hog='$x = "x" x (shift() << 20); sleep 0'
 	[ "$status" = 0 ] && [ "$(of_report report status)" = 0 ] || fail "$status: $(cat report)"
 }
 
+@test "dry run: a script that says the same from the same files" {
+	cgset --dry-run --transient --memory 64M --report=said "$group" -- sh -c 'exit 3' >script
+	[ ! -e said ]
+	run -3 sh -e script
+	grep -qx 'status 3' said || fail "$(cat said)"
+	grep -q "/$group/memory\.[a-z_]*:oom_kill 0\$" said || fail "$(cat said)"
+	grep -q "/$group/cpu\(acct\)\{0,1\}\." said || fail "$(cat said)"
+	no_groups
+	# Of a group that is there, what it counted before as well.
+	cgset "$group"
+	cgset --dry-run --report=said "$group" -- true >script
+	sh -e script
+	grep -q '^before: ' said && grep -qx 'status 0' said || fail "$(cat said)"
+	for_each_group rmdir
+}
+
 @test "a report that cannot be written is told before the program runs, or after it in one warning" {
 	for file in /nonexistent/report "$PWD" ''; do
 		run -125 --separate-stderr -- cgset --transient --report="$file" "$group" -- touch ran

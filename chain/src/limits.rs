@@ -26,7 +26,7 @@ pub fn why_no_namespace(kinds: &[Kind], errno: Errno) -> Option<String> {
             format!("this kernel was built without {} namespaces: there is no /proc/self/ns/{}", kind.name(), kind.file())
         }),
         Errno::ENOMEM if kinds.contains(&Kind::Pid) || children_go_elsewhere() => {
-            Some("the PID namespace is dead: its first process has ended, and it takes no others; one that is kept lives as long as its process 1".into())
+            Some("the PID namespace is dead: its first process has ended, and it takes no others; one that is kept lives as long as that, so let it stay: nsexec --pid --init --keep DIR -- sleep infinity".into())
         }
         _ => None,
     }

@@ -102,10 +102,32 @@ processors() {
 	same "box/pid pid dead 0 nsexec" "$(kept)"
 	fails_with 125 'nsexec: clone(SIGCHLD): Cannot allocate memory (ENOMEM)
 nsexec: while: a PID namespace that is joined takes in children only, so the program must be one
-nsexec: hint: the PID namespace is dead: its first process has ended, and it takes no others; one that is kept lives as long as its process 1' \
+nsexec: hint: the PID namespace is dead: its first process has ended, and it takes no others; one that is kept lives as long as that, so let it stay: nsexec --pid --init --keep DIR -- sleep infinity' \
 		nsexec --pid=box/pid -- touch ran
 	[ ! -e ran ]
 	nsexec --forget box
+}
+
+@test "a kept PID namespace with --init: who joins it is reaped there, and it ends with the program" {
+	start nsexec --keep box --pid --init --mount-proc -- sleeper 1000
+	until_true has_child "$started"
+	until_true has_child "$(child "$started")"
+	slept=$(child "$(child "$started")")
+	until_true runs_program "$slept" sleeper
+	same "box/mnt mount alive 2 nsexec"$'\n'"box/pid pid alive 2 nsexec" "$(kept)"
+	# The orphan of one that joined.
+	nsexec --pid=box/pid --mount=box/mnt -- sh -c 'cd "$1" && (sleeper 0 & echo $! >orphan)' - "$PWD"
+	orphan=$(<orphan)
+	until_true gone_inside
+	kill -TERM "$started"
+	finish
+	same "box/mnt mount alive 0 nsexec"$'\n'"box/pid pid dead 0 nsexec" "$(kept)"
+	nsexec --forget box
+}
+
+# Whether the orphan of the test above has been reaped, and is not even a zombie.
+gone_inside() {
+	nsexec --pid=box/pid --mount=box/mnt -- test ! -e "/proc/$orphan"
 }
 
 @test "a directory that holds namespaces is refused, until they are forgotten" {

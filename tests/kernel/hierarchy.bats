@@ -340,3 +340,26 @@ cgset: hint: a hierarchy is mounted on an empty directory" --hierarchy net_cls f
 	! grep -q " $PWD/net " /proc/self/mountinfo
 	cgset --remove "$group"
 }
+
+# ---- what is sent
+
+@test "--net-class: nft counts what the group sends and nothing else; --net-prio: for an interface, and only one that is there" {
+	refuses 'cgset: no hierarchy here carries the net_cls controller
+cgset: hint: the kernel has it and nobody has mounted it: cgset --hierarchy net_cls,net_prio DIR; a group of version 2 needs no number: nft matches its path, socket cgroupv2 level 1 "GROUP"' --net-class 10:1 "$group"
+	mount_net
+	cgset --net-class 10:1 --net-prio lo:5 "$group"
+	same '1048577' "$(cat "net/$group/net_cls.classid")"
+	grep -qx 'lo 5' "net/$group/net_prio.ifpriomap"
+	nft 'add table inet test { chain out { type filter hook output priority 0; meta cgroup 0x100001 counter; }; }'
+	cgset "$group" -- ping -q -c 3 -i 0.05 127.0.0.1
+	nft list table inet test | grep -q 'counter packets 3 ' || fail "$(nft list table inet test)"
+	ping -q -c 2 -i 0.05 127.0.0.1
+	nft list table inet test | grep -q 'counter packets 3 ' || fail "$(nft list table inet test)"
+	run -125 --separate-stderr -- cgset --net-class 10:2 --net-prio lo:6 --net-prio nosuch0:6 "$group"
+	[[ $stderr == *'No such device (ENODEV)'*'hint: there is no such interface; '* ]] || fail "$stderr"
+	# And what was written before that is as it was.
+	same '1048577' "$(cat "net/$group/net_cls.classid")"
+	grep -qx 'lo 5' "net/$group/net_prio.ifpriomap"
+	cgset --remove "$group"
+	cgset --hierarchy net_cls,net_prio --remove net
+}

@@ -180,6 +180,43 @@ fn values_land_in_the_files_of_version_2_and_the_other_versions_names_are_transl
 }
 
 #[test]
+fn limits_of_disks_and_devices_land_in_the_files_of_version_1() {
+    let tree = Tree::new(
+        "disks",
+        &[
+            "pids/web/",
+            "freezer/web/",
+            "blkio/web/blkio.throttle.write_bps_device=",
+            "devices/web/devices.list=c 1:3 rwm\nc 1:5 r\n",
+            "devices/web/devices.allow=",
+            "devices/web/devices.deny=",
+        ],
+    );
+    let output =
+        tree.run(&["--io", "8:0:wbps=4M", "--device", "c 1:3 rwm", "--device", "/dev/full w", "web"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!(tree.holds("blkio/web/blkio.throttle.write_bps_device"), "8:0 4194304");
+    assert_eq!(
+        tree.holds("devices/web/devices.allow") + &tree.holds("devices/web/devices.deny"),
+        "c 1:7 wc 1:5 r"
+    );
+}
+
+#[test]
+fn what_only_bpf_can_do_ends_a_dry_run_as_a_script() {
+    let tree = Tree::new("bpf", &["cgroup.controllers=pids", "cgroup.subtree_control=pids"]);
+    let output = tree.run(&["--dry-run", "--device", "c 1:3 rwm", "web", "--", "true"]);
+    let script = text(&output.stdout);
+    let why = "no command does this: the kernel runs this program whenever a member opens or makes a device";
+    assert_eq!(output.status.code(), Some(0));
+    assert!(script.lines().any(|line| line.starts_with(&format!("# {why}"))), "{script}");
+    assert!(
+        script.lines().any(|line| line.starts_with(&format!("echo '{why}")) && line.ends_with("exit 125")),
+        "{script}"
+    );
+}
+
+#[test]
 fn a_value_that_is_refused_late_puts_back_those_before_it() {
     let tree = Tree::new("back", &["pids/web/pids.max=3", "freezer/web/"]);
     let output = tree.run(&["--pids", "7", "web", "pids.none=1"]);

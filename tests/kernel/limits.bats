@@ -19,9 +19,16 @@ setup() {
 }
 
 teardown() {
-	local attached=$device
-	[ -z "$attached" ] || losetup --detach "$attached"
+	if [ -n "$device" ]; then
+		! is_parted || delpart "$device" 1
+		losetup --detach "$device"
+	fi
 	teardown_group
+}
+
+# Whether the device has a partition 1.
+is_parted() {
+	[ -e "/sys/block/${device#/dev/}/${device#/dev/}p1" ]
 }
 
 # Whether this is the machine of tests/vm, which may be changed.
@@ -78,7 +85,7 @@ share() {
 
 @test "the CPU time of a group is that of its processes" {
 	spent=$(cgset --cpus max "$group" -- perl -MTime::HiRes=clock_gettime,CLOCK_PROCESS_CPUTIME_ID -e '
-		1 while clock_gettime(CLOCK_PROCESS_CPUTIME_ID) < 1; printf "%d", 1e6 * clock_gettime(CLOCK_PROCESS_CPUTIME_ID)')
+		1 while clock_gettime(CLOCK_PROCESS_CPUTIME_ID) < 2; printf "%d", 1e6 * clock_gettime(CLOCK_PROCESS_CPUTIME_ID)')
 	# What was left of cgset after it had joined, and exec and exit, are counted as well.
 	near "$(cgset --stat "$group" | sed -n 's/^cpu.usage_usec *//p')" "$spent" 5
 	cgset --remove "$group"
@@ -156,6 +163,15 @@ printf "%.3f\n", $count / (clock_gettime(CLOCK_MONOTONIC) - $began)'
 	cgset --io "image:wbps=max,rbps=4M" "$group"
 	faster=$(cgset "$group" -- perl -e "$WRITE" "$device" 1048576 12)
 	[ "${faster%.*}" -ge 8 ] || fail "$faster"
+	cgset --remove "$group"
+}
+
+@test "--io: a partition means the disk it is on, whose limit it is" {
+	attach_image
+	addpart "$device" 1 2048 20480
+	part=/sys/block/${device#/dev/}/${device#/dev/}p1
+	cgset --io "$(cat "$part/dev"):wbps=4M" "$group"
+	[[ $(io_lines) == "$(cat "$part/../dev") "* ]] || fail "$(io_lines)"
 	cgset --remove "$group"
 }
 

@@ -72,7 +72,7 @@ explain() {
 	(cd "$work" && "$here/container" run --explain --name "$group" --memory "$memory" --cpus "$cpus" --pids "$pids" \
 		--image "${image##*/}" -- /usr/bin/sysbench --version) >"$work/sysbench-version" 2>"$work/said" 9>&- ||
 		say "the container cannot start: $(last_words "$work/said")"
-	sed "s|$bin/||g; s|$here/|scripts/|g; s|$group|bench|g" "$work/said" >"$dir/explain.txt"
+	sed "s|$work/||g; s|$bin/||g; s|$here/|scripts/|g; s|$group|bench|g" "$work/said" >"$dir/explain.txt"
 }
 
 # Prints how large the image must be: the tree, the set of files, and some room.

@@ -39,19 +39,22 @@ groups_left() {
 
 # Starts bench in the background; the inner half, whose PID is in the names of its groups, is noted.
 start_bench() {
-	start "$top/scripts/bench" --tree tree --dir dir "$@"
+	# Under nohup a signal would be ignored that a test sends.
+	start env --default-signal=HUP,TERM "$top/scripts/bench" --tree tree --dir dir "$@"
 	bench=$started
-	until_true inner_runs || { cat said; return 1; }
-	benches="${benches-} $(inner)"
+	until_true find_inner || { cat said; return 1; }
+	benches="${benches-} $inner"
 }
 
-# bench -> nsexec, which becomes the inner bench.
-inner() {
-	child "$bench"
-}
-
-inner_runs() {
-	runs_program "$(inner)" bench || gone "$bench"
+# bench -> setpriv, nsexec and the inner bench, which are one process.
+find_inner() {
+	local children=
+	{ read -r children <"/proc/$bench/task/$bench/children"; } 2>/dev/null
+	for inner in $children; do
+		! grep -qzx inside "/proc/$inner/cmdline" 2>/dev/null || return 0
+	done
+	inner=
+	gone "$bench"
 }
 
 # Makes a tree whose sysbench is a play: it does nothing, and says that it was quick. Where the tree has a file /hold it
@@ -169,7 +172,7 @@ check_place() {
 	*) dio= ;;
 	esac
 	if [ -n "$dio" ]; then
-		[ "$(cat "/sys/block/$(root_loop)/loop/dio")" = "$dio" ] || fail "$place: direct I/O is not $dio"
+		[ "$(cat "/sys/block/$(root_loop)/loop/dio")" = "$dio" ] || fail "$place: direct I/O is not $dio" || return
 		[[ $(cat "/sys/block/$(root_loop)/loop/backing_file") = */dir/work/root.img ]] || fail "$place: not the image"
 	else
 		[ -z "$(root_loop)" ] || fail "$place: its root is $(root_loop)"

@@ -111,3 +111,16 @@ leads_out() {
 	kill -9 "$inside"
 	finish
 }
+
+@test "--mount=PID: the same, for whoever is in those mounts may have made the program" {
+	start unshare --mount sh -c 'touch held; exec sleeper 1000'
+	until_true exists held
+	until_true runs_program "$started" sleeper
+	printf '#!/proc/self/exe\n' >evil
+	printf '#!/bin/sh\necho ran\n' >good
+	chmod 755 evil good
+	leads_out "$PWD/evil" /proc/self/exe nsexec "--mount=$started"
+	[ "$(nsexec "--mount=$started" "$PWD/good")" = ran ]
+	kill -9 "$started"
+	finish
+}

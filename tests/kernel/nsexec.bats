@@ -333,7 +333,7 @@ nsexec: hint: is the variable after it unset? --net alone makes a new namespace,
 	release
 	fails_with 125 'nsexec: clone(SIGCHLD): Cannot allocate memory (ENOMEM)
 nsexec: while: a PID namespace that is joined takes in children only, so the program must be one
-nsexec: hint: the PID namespace is dead: its first process has ended, and it takes no others' \
+nsexec: hint: the PID namespace is dead: its first process has ended, and it takes no others; one that is kept lives as long as that, so let it stay: nsexec --pid --init --keep DIR -- sleep infinity' \
 		nsexec --pid=/dev/fd/9 -- touch ran
 	exec 9<&-
 }

@@ -135,7 +135,7 @@ make_results() {
 	while IFS=$'\t' read -r _ sentence _ _ lesson verify; do
 		file=${lesson%%#*} paragraph=${lesson#*#}
 		[ -e "$top/$file" ] || { echo "$sentence: no $file"; return 1; }
-		grep -qF -e "## $paragraph" -e "**$paragraph" "$top/$file" || { echo "$sentence: $file has no $paragraph"; return 1; }
+		grep -qE -e "^(## |\*\*?)$paragraph" "$top/$file" || { echo "$sentence: $file has no $paragraph"; return 1; }
 		[ "$verify" = - ] || grep -qx "$verify" <<<"$rows" || { echo "$sentence: no verify row $verify"; return 1; }
 	done < <(grep -v '^#' "$table")
 	run -0 --separate-stderr -- lab syllabus

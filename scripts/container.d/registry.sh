@@ -61,12 +61,18 @@ program_of() {
 		[ "$numbers" = "$process 1" ] || continue
 		if is_program "$process" nsexec; then
 			# The reaper's first child is the program.
-			read -r process _ <"/proc/$process/task/$process/children" || return 1
+			process=$(child_of "$process")
+			[ -n "$process" ] || return 1
 		fi
 		printf '%s\n' "$process"
 		return 0
 	done
 	return 1
+}
+
+# Prints the first child of a process.
+child_of() {
+	cut -d' ' -f1 "/proc/$1/task/$1/children" 2>/dev/null
 }
 
 # Whether a process runs one of these tools of ours.

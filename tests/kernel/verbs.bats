@@ -131,7 +131,7 @@ pid() {
 		container stop --time 0 "$group" 2>/dev/null
 		nothing_of_it || fail "round $round: $(ps ax) $(directories)"
 	done
-	[ "$(ls -A)" = $'img\nlog' ] || fail "$(ls -A)"
+	[ -z "$(find . -mindepth 1 ! -name img ! -name log)" ] || fail "$(ls -A)"
 }
 
 # A sleep in it says that the program runs; one that will never do so is no process at all.
@@ -174,6 +174,16 @@ in_group_twice() {
 	run -125 --separate-stderr -- container exec "$group"
 	[[ $stderr == 'container: no program'* ]] || fail "$stderr"
 	[ "$(container exec "$group" -- echo --explain)" = --explain ]
+}
+
+@test "--init: the program is process 2, and exec and ps mean the program" {
+	detach --no-net --init img -- /bin/sh -c "$STAY"
+	until_true grep -qx here log
+	[ "$(program "$(pid)")" = sh ] || fail "$(program "$(pid)")"
+	[[ $(sed -n 's/^NSpid:\t//p' "/proc/$(pid)/status") == *$'\t'2 ]]
+	[ "$(container exec "$group" hostname)" = "$group" ]
+	container stop "$group"
+	nothing_of_it
 }
 
 # ---- volumes

@@ -233,6 +233,19 @@ finish_entering() {
 	end_held
 }
 
+@test "who looks at every process all the time, with the right to trace, never sees the one that enters" {
+	hold_program nsexec --all -- pivot --cap-add SYS_PTRACE --userns auto "$root" /bin/sleep 1000
+	start nsexec --join "$held" -- sh -c 'while :; do ls -l /proc/[0-9]*/exe /proc/[0-9]*/cwd /proc/[0-9]*/fd/[3-9]; done' >seen 2>/dev/null
+	spy=$started
+	until_true grep -q busybox seen
+	for ((i = 0; i < ROUNDS * 5; i++)); do nsexec --join "$held" -- true; done
+	kill -TERM "$spy"
+	finish "$spy"
+	# The programs of the container, its root, and the spy's own script: nothing of this side.
+	! sed -n 's/.* -> //p' seen | grep -v -e '^/bin/busybox$' -e '^/$' -e '^/proc' || fail 'it saw that'
+	end_held
+}
+
 @test "what enters is a copy in memory that root itself cannot change, and the tool's file is as it was" {
 	contain
 	before=$(sha256sum <"$BIN/nsexec")

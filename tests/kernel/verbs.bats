@@ -122,7 +122,7 @@ pid() {
 }
 
 @test "run --detach, killed at any moment: the whole container or nothing of it" {
-	for round in $(seq "$ROUNDS"); do
+	for round in $(seq "$((ROUNDS < 20 ? ROUNDS : 20))"); do
 		start "$top/scripts/container" run --detach --log log --name "$group" --no-net img -- /bin/sh -c "$STAY"
 		sleep "0.0$((RANDOM % 100))"
 		kill "-$(( round % 2 ? 9 : 15 ))" "$started" 2>/dev/null || :

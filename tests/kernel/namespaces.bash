@@ -71,3 +71,8 @@ dry_run_equals_run() {
 	grep -q '^CapBnd' really
 	diff really dryly || fail "$* differ; the script: $(cat script)"
 }
+
+# Prints what is kept, a line each: path from here, kind, state, processes, keeper.
+kept() {
+	nsexec --list --json "$@" | sed -n 's|^  {"path": "'"$PWD"'/\([^"]*\)", "kind": "\([a-z]*\)", "inode": [0-9]*, "state": "\([a-z]*\)", "processes": \([0-9]*\), "kept_by": "\([a-z-]*\)"},\{0,1\}$|\1 \2 \3 \4 \5|p'
+}

@@ -1,5 +1,8 @@
 //! The nsexec binary as it is typed: help, refusals, the dry run and the explanation as text. Nothing here needs root.
 
+mod join;
+mod keep;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
@@ -135,77 +138,6 @@ fn options_that_contradict_each_other_are_refused() {
         "nsexec: --mount-proc would mount into a namespace that is joined\n\
          nsexec: hint: leave out --mount=…, or mount /proc there first\n",
     );
-}
-
-#[test]
-fn whoever_lists_or_forgets_does_nothing_else() {
-    for option in ["--all", "-r", "--time", "--keep=d", "--pid-file=p", "--ready-fd=9", "--uts=7", "--no-lo"]
-    {
-        for errand in [["--list"].as_slice(), &["--forget", "d"]] {
-            let output = nsexec(&[errand, &[option]].concat());
-            let said = stderr(&output);
-            assert!(said.contains("cannot be used with"), "{errand:?} {option}: {said}");
-            assert_eq!(output.status.code(), Some(125));
-        }
-    }
-    let output = nsexec(&["--forget", "/nosuch"]);
-    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
-}
-
-#[test]
-fn what_cannot_be_kept_is_refused_before_anything_is_made() {
-    refused(
-        &["--keep", "/nosuch/box", "--net", "true"],
-        125,
-        "nsexec: --keep \"/nosuch/box\": No such file or directory (ENOENT)\n\
-         nsexec: hint: it takes a directory, or the name of one to be in a directory that exists\n",
-    );
-    refused(
-        &["--keep", "/dev/null", "--net", "true"],
-        125,
-        "nsexec: --keep \"/dev/null\": Not a directory (ENOTDIR)\n\
-         nsexec: hint: the namespaces become files of a directory, one for each kind\n",
-    );
-    let joining = stderr(&nsexec(&["--keep", "/tmp/nsexec-nosuch", "--join", "1", "true"]));
-    assert!(joining.contains("cannot be used with"), "{joining}");
-    refused(
-        &["--keep", "/tmp/nsexec-nosuch", "true"],
-        125,
-        "nsexec: --keep \"/tmp/nsexec-nosuch\": there is no new namespace to keep\n\
-         nsexec: hint: add --net, --uts, ...: a bare option makes one\n",
-    );
-}
-
-#[test]
-fn the_dry_run_of_keeping_binds_from_outside() {
-    let output = nsexec(&["--dry-run", "--keep", "/tmp/nsexec-nosuch", "--uts", "--", "true"]);
-    assert_eq!(
-        stdout(&output),
-        "\
-# a place for the names
-mkdir -m 755 /tmp/nsexec-nosuch
-# a mount of its own for what is to be mounted in it, with a propagation of its own
-mount --bind /tmp/nsexec-nosuch /tmp/nsexec-nosuch
-# what others get copies of is no place for a mount namespace, and copies would keep the rest
-mount --make-private /tmp/nsexec-nosuch
-# a namespace is mounted on a file
-install -m 0 /dev/null /tmp/nsexec-nosuch/uts
-# what is to be kept is mounted from outside, by a process that does not go in
-# mounted it outlives its processes, and has a name
-# a host name of its own: a copy to begin with
-exec unshare --uts=/tmp/nsexec-nosuch/uts sh -e /dev/fd/3 3<<'END_nsexec'
-# become the program: same process, same number, another life
-exec true 3<&-
-END_nsexec
-"
-    );
-}
-
-#[test]
-fn the_dry_run_of_clocks_is_in_whole_seconds_or_ends() {
-    let script = |words: &[&str]| stdout(&nsexec(&[&["--dry-run", "--time"], words, &["true"]].concat()));
-    assert!(script(&["--boottime", "-5"]).contains("exec unshare --time --boottime=-5 sh "));
-    assert!(script(&["--monotonic=1.5"]).contains("exit 125\n"));
 }
 
 #[test]
@@ -398,34 +330,4 @@ fn a_mode_from_elsewhere_is_refused() {
          nsexec: hint: BOXUTILS_MODE is how the tools of a chain tell each other their mode: unset it\n"
     );
     assert_eq!(output.status.code(), Some(125));
-}
-
-#[test]
-fn joining_takes_the_number_of_another_process() {
-    let hint = "nsexec: hint: the PID of one of the processes to be with; --net=FILE and the like join what is bound on a file\n";
-    for word in ["0", "web", "-1", ""] {
-        let text = format!("nsexec: --join {word:?}: not a process number\n{hint}");
-        refused(&[&format!("--join={word}"), "--", "true"], 125, &text);
-    }
-    let text = "nsexec: --init without a new PID namespace: process 1 is there already\n\
-                nsexec: hint: add --pid: the reaper is the first process born in it\n";
-    refused(&["--init", "--", "true"], 125, text);
-}
-
-#[test]
-fn a_process_in_our_own_namespaces_is_joined_where_it_is() {
-    let own = std::process::id().to_string();
-    let words = ["--join", &own, "--", "sh", "-c", "pwd -P; echo $HOME$SECRET; cat /proc/self/comm"];
-    let output = run(Command::new(env!("CARGO_BIN_EXE_nsexec"))
-        .args(words)
-        .current_dir("/")
-        .env("SECRET", "canary")
-        .env("HOME", "/nowhere"));
-    let here = std::env::current_dir().unwrap();
-    let said = stdout(&output);
-    let lines: Vec<&str> = said.lines().collect();
-    assert_eq!((lines[0], lines[2]), (here.to_str().unwrap(), "cat"), "{}", stderr(&output));
-    assert!(["/", "/root"].contains(&lines[1]), "{said}");
-    let script = stdout(&nsexec(&["--dry-run", "--join", &own, "--", "true"]));
-    assert!(script.contains(&format!("nsenter --wd=/proc/{own}/cwd true\n")), "{script}");
 }

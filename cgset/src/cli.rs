@@ -36,7 +36,7 @@ pub struct Cli {
     /// How many processes and threads, or max
     #[arg(short, long, value_name = "N", help_heading = "Limits")]
     pub pids: Option<String>,
-    /// How fast on a disk: its node or a path on it, then limits: /dev/vda:rbps=4M,wbps=4M,riops=100,wiops=max
+    /// How fast on a disk, by its node or a path on it: /dev/vda:rbps=4M,wbps=4M,riops=100,wiops=max
     #[arg(long, value_name = "DISK:KEY=N,...", help_heading = "Limits")]
     pub io: Vec<OsString>,
     /// Its share where others want the disk too, 1 to 1000; 100 is usual

@@ -18,7 +18,7 @@ use crate::tree::{Hierarchy, Version};
 use crate::usage::{self, Notes};
 use chain::{Answer, Ended, Refusal, Shell, print_data, say};
 pub use doing::write_file;
-use doing::{lock, make, move_members, refusal_at, remove, retry, write_knob};
+use doing::{make, move_members, refusal_at, remove, write_knob};
 use nix::errno::Errno;
 use nix::fcntl::Flock;
 use nix::mount::{MntFlags, umount2};
@@ -31,10 +31,8 @@ use std::path::PathBuf;
 pub enum Call {
     /// `cgroup.subtree_control`
     EnableControllers { directory: PathBuf, names: Vec<String> },
-    /// mkdir(2), setxattr(2)
-    MakeGroup { directory: PathBuf, mark: Mark, by_root: bool },
-    /// flock(2) of the group's directory
-    LockGroup { directory: PathBuf },
+    /// mkdir(2), flock(2) of it where somebody is to wait, setxattr(2)
+    MakeGroup { directory: PathBuf, mark: Mark, by_root: bool, is_held: bool },
     /// setxattr(2) or removexattr(2) of the group's directories
     SetLabel { key: String, values: Vec<(PathBuf, Option<Vec<u8>>)> },
     /// A file of the group
@@ -58,7 +56,7 @@ pub enum Call {
     /// `cgroup.kill`, or kill(2) of each while they are frozen
     EndMembers { name: String, home: PathBuf, freezer: Option<(PathBuf, Version)>, say_so: bool },
     /// rmdir(2) in each hierarchy, and of what was made on the way
-    RemoveGroup { directories: Vec<(PathBuf, PathBuf)>, home: PathBuf, leave_if_busy: bool },
+    RemoveGroup { directories: Vec<(PathBuf, PathBuf)>, leave_if_busy: bool },
     /// `freezer.state` or `cgroup.freeze`
     SetFrozen { directory: PathBuf, version: Version, frozen: bool },
     /// `cgroup.procs`
@@ -84,8 +82,8 @@ pub enum Call {
 /// What one call keeps for others.
 #[derive(Default)]
 pub struct State {
-    /// Held until this process ends: nobody else takes the group over or removes it.
-    lock: Option<Flock<File>>,
+    /// Of the group in each hierarchy, held until this process ends: nobody else takes it over or removes it.
+    locks: Vec<Flock<File>>,
     /// What is to be reported.
     notes: Notes,
     /// What judges about devices now, and what did before.
@@ -105,9 +103,10 @@ impl chain::Call for Call {
                 let text: Vec<String> = names.iter().map(|name| format!("+{name}")).collect();
                 return write_file(&directory.join("cgroup.subtree_control"), &text.join(" "));
             }
-            Call::MakeGroup { directory, mark, by_root } => return make(directory, *mark, *by_root),
-            // Who removes what is left behind looks whether it is locked, and holds it for that moment.
-            Call::LockGroup { directory } => state.lock = Some(retry(|| lock(directory))?),
+            Call::MakeGroup { directory, mark, by_root, is_held } => {
+                let locks = is_held.then_some(&mut state.locks);
+                return make(directory, *mark, *by_root, locks);
+            }
             Call::SetLabel { key, values } => {
                 for (directory, value) in values {
                     label::set(directory, key, value.as_deref())?;
@@ -156,8 +155,8 @@ impl chain::Call for Call {
                     return Ok(Answer::AlreadyThere);
                 }
             }
-            Call::RemoveGroup { directories, home, leave_if_busy } => {
-                return match remove(directories, home, state) {
+            Call::RemoveGroup { directories, leave_if_busy } => {
+                return match remove(directories, state) {
                     Err(Refusal { errno: Some(Errno::EWOULDBLOCK | Errno::EBUSY), .. }) if *leave_if_busy => {
                         Ok(Answer::AlreadyThere)
                     }

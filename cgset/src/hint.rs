@@ -14,16 +14,14 @@ use std::path::{Path, PathBuf};
 pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
     let errno = refusal.errno?;
     match call {
-        Call::MakeGroup { directory, .. } => why_not_made(directory, errno),
-        Call::LockGroup { directory } | Call::RemoveGroup { home: directory, .. }
-            if errno == Errno::EWOULDBLOCK =>
-        {
-            Some(format!(
-                "another cgset waits for a program in {}: choose another name, or cgset --kill ends it",
-                quoted(directory)
-            ))
-        }
+        Call::MakeGroup { directory, .. } => match errno {
+            Errno::EWOULDBLOCK if directory.is_dir() => Some(somebody_waits(directory)),
+            _ => why_not_made(directory, errno),
+        },
         Call::RemoveGroup { directories, .. } => {
+            if errno == Errno::EWOULDBLOCK {
+                return directories.first().map(|(_, directory)| somebody_waits(directory));
+            }
             why_not_removed(directories.iter().map(|(_, one)| one.as_path()), errno)
         }
         Call::EnableControllers { directory, .. } => why_not_enabled(directory, errno),
@@ -45,6 +43,13 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
         },
         _ => None,
     }
+}
+
+fn somebody_waits(directory: &Path) -> String {
+    format!(
+        "another cgset waits for a program in {}: choose another name, or cgset --kill ends it",
+        quoted(directory)
+    )
 }
 
 /// Whose the nearest directory is that is there.

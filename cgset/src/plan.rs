@@ -113,13 +113,6 @@ fn set(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
     for hierarchy in &facts.carriers {
         steps.extend(group_steps(hierarchy, &facts, mark, cli));
     }
-    let home = home(&facts);
-    if cli.transient {
-        steps.push(Step::new(
-            "while this lock is held somebody waits for the group's program, and nobody else takes it over",
-            Call::LockGroup { directory: home },
-        ));
-    }
     steps.extend(labelling(&facts)?);
     steps.extend(writing(&facts, cli));
     let Some(program) = facts.program.take() else { return Ok(Plan::of(steps)) };

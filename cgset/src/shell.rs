@@ -20,7 +20,7 @@ pub fn of(call: &Call) -> Shell {
             let text: Vec<String> = names.iter().map(|name| format!("+{name}")).collect();
             Shell::Line(echo(&text.join(" "), &directory.join("cgroup.subtree_control")))
         }
-        Call::MakeGroup { directory, mark, by_root } => {
+        Call::MakeGroup { directory, mark, by_root, .. } => {
             let marked = marked(*mark, directory, if *by_root { MARK_OF_ROOT } else { MARK_OF_USERS });
             lines([join(["mkdir".as_ref(), "-p".as_ref(), directory.as_os_str()]), marked])
         }
@@ -118,8 +118,6 @@ pub fn of(call: &Call) -> Shell {
             let pattern = if hierarchy.version == Version::One { "/*.*" } else { "/*" };
             text(&["grep -s . "], directory, pattern)
         })),
-        // The lock of a process that stays until the program ends.
-        Call::LockGroup { .. } => Shell::Nothing,
     }
 }
 

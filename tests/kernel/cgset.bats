@@ -227,6 +227,18 @@ cgset: hint: end them: cgset --kill GROUP" --remove "$group"
 	no_groups
 }
 
+@test "--gc leaves a group alone that somebody waits for, in every hierarchy: also where the program has moved out of it" {
+	start cgset --transient --cpus 0.5 "$group" -- sh -c 'echo $$ >"$1"; exec sleeper 1000' - "$(place cpu .)/cgroup.procs"
+	until_true pgrep -x sleeper
+	groups=$(directories)
+	[ -z "$(cat "$(place cpu)/cgroup.procs")" ]
+	cgset --gc
+	same "$groups" "$(directories)"
+	kill -9 "$(pgrep -x sleeper)"
+	finish
+	no_groups
+}
+
 @test "kill -9 of any process of it at a random moment, many times: what is left the next one removes" {
 	for round in $(seq "$ROUNDS"); do
 		# With --pid, whose first process takes all others along.

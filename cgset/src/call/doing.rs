@@ -10,6 +10,7 @@ use nix::sys::stat::Mode;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// One write(2) to an interface file, which the kernel takes whole or not at all. A file that is missing is never made.
@@ -53,29 +54,38 @@ pub fn refusal_at(path: &Path, text: &str, refusal: Refusal) -> Refusal {
     Refusal { call: Some(call), ..refusal }
 }
 
-pub fn make(directory: &Path, mark: Mark, by_root: bool) -> Result<Answer, Refusal> {
+/// Makes a group and marks it. One that somebody is to wait for is locked before its mark can be seen: what carries that
+/// mark, and no lock, was left behind.
+pub fn make(
+    directory: &Path,
+    mark: Mark,
+    by_root: bool,
+    locks: Option<&mut Vec<Flock<File>>>,
+) -> Result<Answer, Refusal> {
+    let answer = match nix::unistd::mkdir(directory, Mode::from_bits_truncate(0o755)) {
+        Ok(()) => Answer::zero(),
+        Err(Errno::EEXIST) => Answer::AlreadyThere,
+        Err(errno) => return Err(Refusal::at(format!("mkdir({}, 0755)", quoted(directory)), errno)),
+    };
+    let held = match locks {
+        Some(locks) => retry(|| lock(directory)).map(|held| locks.push(held)),
+        None => Ok(()),
+    };
     let name = if by_root { MARK_OF_ROOT } else { MARK_OF_USERS };
-    match nix::unistd::mkdir(directory, Mode::from_bits_truncate(0o755)) {
+    if answer == Answer::AlreadyThere {
         // Somebody has made it, or did so just now; a mark it carries may change its meaning, never appear.
-        Err(Errno::EEXIST) if Mark::of(directory).is_none() || mark == Mark::Parent => {
-            return Ok(Answer::AlreadyThere);
-        }
-        Err(Errno::EEXIST) => {
+        held?;
+        if Mark::of(directory).is_some() && mark != Mark::Parent {
             set_mark(directory, name, mark)?;
-            return Ok(Answer::AlreadyThere);
         }
-        answer => {
-            answer.map_err(|errno| Refusal::at(format!("mkdir({}, 0755)", quoted(directory)), errno))?
-        }
+        return Ok(answer);
     }
-    match set_mark(directory, name, mark) {
-        Ok(()) => Ok(Answer::zero()),
-        Err(refusal) => {
-            // Without its mark it could never be removed by us.
-            let _ = std::fs::remove_dir(directory);
-            Err(refusal)
-        }
+    if let Err(refusal) = held.and_then(|()| set_mark(directory, name, mark)) {
+        // Without its mark it could never be removed by us.
+        let _ = std::fs::remove_dir(directory);
+        return Err(refusal);
     }
+    Ok(answer)
 }
 
 fn set_mark(directory: &Path, name: &std::ffi::CStr, mark: Mark) -> Result<(), Refusal> {
@@ -85,16 +95,22 @@ fn set_mark(directory: &Path, name: &std::ffi::CStr, mark: Mark) -> Result<(), R
     })
 }
 
-pub fn lock(directory: &Path) -> Result<Flock<File>, Refusal> {
-    let call = || format!("flock({}, LOCK_EX|LOCK_NB)", quoted(directory));
+/// Locks the directory that has that name now, and not one that was removed meanwhile.
+fn lock(directory: &Path) -> Result<Flock<File>, Refusal> {
+    let refused = |errno| Refusal::at(format!("flock({}, LOCK_EX|LOCK_NB)", quoted(directory)), errno);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let file = open(directory, flags, Mode::empty()).map_err(|errno| Refusal::at(call(), errno))?;
-    Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock)
-        .map_err(|(_, errno)| Refusal::at(call(), errno))
+    let file = open(directory, flags, Mode::empty()).map_err(refused)?;
+    let held = Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, errno)| refused(errno))?;
+    let (locked, named) = (held.metadata()?, directory.metadata()?);
+    match (locked.dev(), locked.ino()) == (named.dev(), named.ino()) {
+        true => Ok(held),
+        false => Err(refused(Errno::EWOULDBLOCK)),
+    }
 }
 
 /// Up to ten times, a hundredth of a second apart.
-pub fn retry<T>(attempt: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
+fn retry<T>(attempt: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
     let mut outcome = attempt();
     for _ in 1..10 {
         if outcome.is_ok() {
@@ -119,11 +135,13 @@ pub fn move_members(from: &Path, to: &Path) -> Result<(), Refusal> {
 }
 
 /// Removes a group in every hierarchy, unless another cgset waits for a program in it.
-pub fn remove(directories: &[(PathBuf, PathBuf)], home: &Path, state: &mut State) -> Result<Answer, Refusal> {
-    let _held = match (&state.lock, home.is_dir()) {
-        (None, true) => Some(lock(home)?),
-        _ => None,
-    };
+pub fn remove(directories: &[(PathBuf, PathBuf)], state: &mut State) -> Result<Answer, Refusal> {
+    let mut held = Vec::new();
+    if state.locks.is_empty() {
+        for (_, directory) in directories.iter().filter(|(_, directory)| directory.is_dir()) {
+            held.push(lock(directory)?);
+        }
+    }
     let mut is_made = false;
     for (mount, directory) in directories {
         is_made |= group::remove(directory)?;

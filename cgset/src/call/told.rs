@@ -23,17 +23,17 @@ impl Display for Call {
                     text.join(" ")
                 )
             }
-            Call::MakeGroup { directory, mark, by_root } => {
+            Call::MakeGroup { directory, mark, by_root, is_held } => {
                 let name = if *by_root { MARK_OF_ROOT } else { MARK_OF_USERS };
+                let directory = quoted(directory);
+                let flock =
+                    is_held.then(|| format!("flock({directory}, LOCK_EX|LOCK_NB)\n")).unwrap_or_default();
                 write!(
                     f,
-                    "mkdir({0}, 0755)\nsetxattr({0}, {1:?}, \"{2}\")",
-                    quoted(directory),
-                    name,
+                    "mkdir({directory}, 0755)\n{flock}setxattr({directory}, {name:?}, \"{}\")",
                     mark.text()
                 )
             }
-            Call::LockGroup { directory } => write!(f, "flock({}, LOCK_EX|LOCK_NB)", quoted(directory)),
             Call::SetLabel { key, values } => {
                 let lines: Vec<String> =
                     values.iter().map(|(one, value)| label::call(one, key, value.as_deref())).collect();

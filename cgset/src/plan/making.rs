@@ -44,11 +44,15 @@ pub fn group_steps(hierarchy: &Hierarchy, facts: &Facts, mark: Mark, cli: &Cli) 
             steps.push(
                 Step::new(
                     why,
-                    Call::MakeGroup { directory: directory.clone(), mark, by_root: facts.is_root },
+                    Call::MakeGroup {
+                        directory: directory.clone(),
+                        mark,
+                        by_root: facts.is_root,
+                        is_held: mark == Mark::Transient && cli.transient,
+                    },
                 )
                 .undo(Call::RemoveGroup {
                     directories: vec![(hierarchy.mount.clone(), directory.clone())],
-                    home: directory.clone(),
                     leave_if_busy: false,
                 }),
             );
@@ -108,10 +112,14 @@ fn leaf_steps(directory: &Path, hierarchy: &Hierarchy, facts: &Facts, cli: &Cli)
     let is_crowded = facts.at(directory).is_some_and(|group| !group.members.is_empty());
     let Some(name) = cli.leaf.as_ref().filter(|_| is_crowded) else { return Vec::new() };
     let leaf = directory.join(name);
-    let make = Call::MakeGroup { directory: leaf.clone(), mark: Mark::Group, by_root: facts.is_root };
+    let make = Call::MakeGroup {
+        directory: leaf.clone(),
+        mark: Mark::Group,
+        by_root: facts.is_root,
+        is_held: false,
+    };
     let undo = Call::RemoveGroup {
         directories: vec![(hierarchy.mount.clone(), leaf.clone())],
-        home: leaf.clone(),
         leave_if_busy: false,
     };
     vec![

@@ -1,6 +1,5 @@
 //! Removing groups: only those of cgset's making, and only where nobody is in them.
 
-use super::home;
 use super::mounting::emptied;
 use crate::call::Call;
 use crate::facts::Facts;
@@ -43,9 +42,7 @@ fn refuse_in_use(facts: &Facts, instead: &str) -> Result<(), Failure> {
 pub fn remove_call(facts: &Facts, hierarchies: &[Hierarchy]) -> Call {
     let place = |one: &Hierarchy| one.mount.join(&facts.group);
     let directories = hierarchies.iter().map(|one| (one.mount.clone(), place(one))).collect();
-    // Where every member is counted is locked by who waits; of a group that is only half there, any.
-    let home = hierarchies.iter().find(|one| place(one) == home(facts)).or(hierarchies.first());
-    Call::RemoveGroup { directories, home: home.map(place).unwrap_or_default(), leave_if_busy: false }
+    Call::RemoveGroup { directories, leave_if_busy: false }
 }
 
 pub fn remove(facts: &Facts) -> Result<Vec<Step<Call>>, Failure> {
@@ -79,6 +76,6 @@ pub fn remove_leftover(group: &Group, facts: &Facts) -> Step<Call> {
     let directories = vec![(mount.cloned().unwrap_or_default(), group.directory.clone())];
     Step::new(
         "transient, empty, and nobody waits for it: a cgset that was killed has left it",
-        Call::RemoveGroup { directories, home: group.directory.clone(), leave_if_busy: true },
+        Call::RemoveGroup { directories, leave_if_busy: true },
     )
 }

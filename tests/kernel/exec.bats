@@ -51,7 +51,7 @@ leads_out() {
 	image_program /bin/deepest '#! /bin/deeper'
 	image_program /bin/first '#!/proc/1/exe'
 	image_program /bin/thread '#!/proc/thread-self/exe'
-	for place in 'pivot' 'pivot --privileged' 'pivot --userns auto'; do
+	for place in 'pivot' 'pivot --privileged' 'pivot --user 1000'; do
 		# shellcheck disable=SC2086 # a command and its options
 		set -- nsexec --pid -- $place image
 		leads_out /bin/evil /proc/self/exe "$@"

@@ -32,11 +32,6 @@ teardown() {
 	nothing_left
 }
 
-# Prints the group of a process on the hierarchy of a controller: group_of PID CONTROLLER.
-group_of() {
-	sed -n "s/^[0-9]*:\([^:]*,\)\{0,1\}$2\(,[^:]*\)\{0,1\}:\(.*\)/\3/p" "/proc/$1/cgroup"
-}
-
 # Makes the lecture's two groups.
 make_groups() {
 	cgset --cpus 50% --memory 1G half_cpu_1gb_max

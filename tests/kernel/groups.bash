@@ -76,3 +76,13 @@ refuses() {
 no_groups() {
 	[ -z "$(directories)" ]
 }
+
+# Prints the group of a process on the hierarchy of a controller: group_of PID CONTROLLER.
+group_of() {
+	sed -n "s/^[0-9]*:\([^:]*,\)\{0,1\}$2\(,[^:]*\)\{0,1\}:\(.*\)/\3/p" "/proc/$1/cgroup"
+}
+
+# Prints the group of a process in the hierarchy that counts processes.
+counted_in() {
+	if is_two pids; then sed -n 's/^0:://p' "/proc/$1/cgroup"; else group_of "$1" pids; fi
+}

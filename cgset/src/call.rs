@@ -56,7 +56,7 @@ pub enum Call {
     /// `cgroup.kill`, or kill(2) of each while they are frozen
     EndMembers { name: String, home: PathBuf, freezer: Option<(PathBuf, Version)>, say_so: bool },
     /// rmdir(2) in each hierarchy, and of what was made on the way
-    RemoveGroup { directories: Vec<(PathBuf, PathBuf)>, leave_if_busy: bool },
+    RemoveGroup { directories: Vec<(PathBuf, PathBuf)>, leave_if_busy: bool, with_inner: bool },
     /// `freezer.state` or `cgroup.freeze`
     SetFrozen { directory: PathBuf, version: Version, frozen: bool },
     /// `cgroup.procs`
@@ -155,8 +155,8 @@ impl chain::Call for Call {
                     return Ok(Answer::AlreadyThere);
                 }
             }
-            Call::RemoveGroup { directories, leave_if_busy } => {
-                return match remove(directories, state) {
+            Call::RemoveGroup { directories, leave_if_busy, with_inner } => {
+                return match remove(directories, *with_inner, state) {
                     Err(Refusal { errno: Some(Errno::EWOULDBLOCK | Errno::EBUSY), .. }) if *leave_if_busy => {
                         Ok(Answer::AlreadyThere)
                     }

@@ -40,6 +40,26 @@ pub fn members(directory: &Path) -> Vec<u32> {
     members
 }
 
+/// A group and every group in it, each before those it stands in.
+pub fn with_inner(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut unseen = vec![directory.to_path_buf()];
+    while let Some(directory) = unseen.pop() {
+        unseen.extend(children(&directory).iter().map(|name| directory.join(name)));
+        found.push(directory);
+    }
+    found.reverse();
+    found
+}
+
+/// The processes in a group and in those below it.
+pub fn members_of_all(directory: &Path) -> Vec<u32> {
+    let mut all: Vec<u32> = with_inner(directory).iter().flat_map(|one| members(one)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// The names of the groups in a group.
 pub fn children(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
@@ -108,10 +128,10 @@ fn at_write(path: &Path, value: &str, error: &std::io::Error) -> Refusal {
     Refusal::at(format!("write({}, \"{value}\")", quoted(path)), errno)
 }
 
-/// Ends every process in a group, and waits until it is empty. Frozen meanwhile, none can fork away from it.
-/// Returns those it found.
+/// Ends every process in a group and in those below it, and waits until all are empty. Frozen meanwhile, none can fork
+/// away from it. Returns those it found.
 pub fn end_members(home: &Path, freezer: Option<(&Path, Version)>) -> Result<Vec<u32>, Refusal> {
-    let found = members(home);
+    let found = members_of_all(home);
     if found.is_empty() {
         return Ok(found);
     }
@@ -120,7 +140,7 @@ pub fn end_members(home: &Path, freezer: Option<(&Path, Version)>) -> Result<Vec
         std::fs::write(&all_at_once, "1").map_err(|error| at_write(&all_at_once, "1", &error))?;
     }
     let is_empty = wait_until(|| {
-        let left = members(home);
+        let left = members_of_all(home);
         if !left.is_empty() && !all_at_once.exists() {
             kill_frozen(home, freezer);
         }
@@ -128,14 +148,14 @@ pub fn end_members(home: &Path, freezer: Option<(&Path, Version)>) -> Result<Vec
     });
     match is_empty {
         true => Ok(found),
-        false => Err(Refusal::said(format!("still there: {}", listed(&members(home))))),
+        false => Err(Refusal::said(format!("still there: {}", listed(&members_of_all(home))))),
     }
 }
 
 fn kill_frozen(home: &Path, freezer: Option<(&Path, Version)>) {
     let set = |frozen| freezer.map(|(directory, version)| set_frozen(directory, version, frozen));
     let _ = set(true);
-    for process in members(home) {
+    for process in members_of_all(home) {
         let _ = kill(Pid::from_raw(process as i32), Signal::SIGKILL);
     }
     // Version 1 delivers even SIGKILL to who is thawed only.

@@ -16,7 +16,7 @@ use crate::tree::{Hierarchy, Version};
 use chain::{Failure, Fork, Made, Plan, Step, quoted};
 use labelling::labelling;
 use making::group_steps;
-use removing::{let_go, remove, remove_call, remove_leftover, take_over};
+use removing::{let_go, remove, remove_leftover, remove_with_inner, take_over};
 use std::path::PathBuf;
 use writing::writing;
 
@@ -173,8 +173,7 @@ fn after(facts: &Facts, cli: &Cli) -> Vec<Step<Call>> {
     steps.extend(reporting::after(facts, cli));
     if cli.transient {
         steps.extend(let_go(facts));
-        let why = "the group was the program's, and goes with it";
-        steps.push(Step::new(why, remove_call(facts, &facts.carriers)));
+        steps.push(remove_with_inner(facts));
     }
     steps.extend(reporting::write(facts, cli));
     steps

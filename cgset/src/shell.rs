@@ -57,6 +57,8 @@ pub fn of(call: &Call) -> Shell {
             let name = if *is_over { "used=$(" } else { "before=$(" };
             Shell::Line(joined([name.into(), join(words), " || :)".into()]))
         }
+        // A script opens it when it writes it.
+        Call::OpenReport { .. } | Call::RemoveReport { .. } => Shell::Nothing,
         Call::WriteReport { file, .. } => {
             let said = "printf '%s\\n' \"status $status\" \"$used\" \"${before:+before: $before}\"";
             Shell::Line(match file {
@@ -65,12 +67,12 @@ pub fn of(call: &Call) -> Shell {
             })
         }
         Call::EndMembers { home, .. } => Shell::Line(text(
-            &["for process in $(cat "],
-            &home.join("cgroup.procs"),
-            "); do kill -KILL \"$process\" || :; done",
+            &["for process in $(find "],
+            home,
+            " -name cgroup.procs -exec cat {} +); do kill -KILL \"$process\" || :; done",
         )),
-        Call::RemoveGroup { directories, .. } => {
-            lines(directories.iter().map(|(_, one)| text(&["until rmdir "], one, "; do sleep 0.01; done")))
+        Call::RemoveGroup { directories, with_inner, .. } => {
+            lines(directories.iter().map(|(_, one)| removed(one, *with_inner)))
         }
         Call::SetFrozen { directory, version, frozen } => {
             let (file, freeze, thaw) = freezer_file(*version);
@@ -104,7 +106,9 @@ pub fn of(call: &Call) -> Shell {
         Call::UnmountHierarchy { directory } => Shell::Line(text(&["umount "], directory, "")),
         Call::AwaitRelease { controllers, .. } => {
             let any = controllers.join("\\|");
-            Shell::Line(format!("while grep -q ':\\(.*,\\)\\?\\({any}\\)\\(,.*\\)\\?:' /proc/self/cgroup; do sleep 0.1; done").into())
+            let held = format!("grep -q ':\\(.*,\\)\\?\\({any}\\)\\(,.*\\)\\?:' /proc/self/cgroup");
+            let again = "[ $((tries += 1)) -lt 100 ] || break; sleep 0.1";
+            Shell::Line(format!("tries=0; while {held}; do {again}; done").into())
         }
         Call::PrintControllers { .. } => {
             Shell::Line("cat /proc/cgroups; grep -s . /sys/fs/cgroup/cgroup.controllers || :".into())
@@ -124,6 +128,17 @@ pub fn of(call: &Call) -> Shell {
 fn lines(lines: impl IntoIterator<Item = OsString>) -> Shell {
     let lines: Vec<OsString> = lines.into_iter().collect();
     Shell::Line(lines.join("\n".as_ref()))
+}
+
+/// rmdir(1) of a group whose last process may not be gone quite yet: for five seconds, and then it says why not.
+fn removed(directory: &Path, with_inner: bool) -> OsString {
+    let remove = match with_inner {
+        true => text(&["find "], directory, " -depth -type d -exec rmdir {} +"),
+        false => text(&["rmdir "], directory, ""),
+    };
+    let is_there = text(&["tries=0; while [ -d "], directory, " ] && ! ");
+    let again = " 2>/dev/null; do [ $((tries += 1)) -lt 500 ] || { ";
+    joined([is_there, remove.clone(), again.into(), remove, " || exit; }; sleep 0.01; done".into()])
 }
 
 fn echo(value: &str, path: &Path) -> OsString {
@@ -168,4 +183,34 @@ fn text(before: &[&str], path: &Path, after: &str) -> OsString {
 /// One line of several parts.
 fn joined(parts: impl IntoIterator<Item = OsString>) -> OsString {
     parts.into_iter().collect::<Vec<_>>().join("".as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Of a script that is less patient.
+    fn status(call: &Call) -> Option<i32> {
+        let Shell::Line(line) = of(call) else { return None };
+        let line = line.to_str().unwrap().replace("-lt 500", "-lt 3");
+        Command::new("sh").arg("-c").arg(line).status().unwrap().code()
+    }
+
+    #[test]
+    fn what_is_gone_or_cannot_go_ends_the_script_s_wait() {
+        let top = std::env::temp_dir().join(format!("cgset-removed-{}", std::process::id()));
+        let group = top.join("group");
+        std::fs::create_dir_all(group.join("a/b")).unwrap();
+        let remove = |with_inner| Call::RemoveGroup {
+            directories: vec![(top.clone(), group.clone())],
+            leave_if_busy: false,
+            with_inner,
+        };
+        assert_eq!(status(&remove(false)), Some(1), "there is a group in it");
+        assert_eq!(status(&remove(true)), Some(0));
+        assert!(!group.exists());
+        assert_eq!(status(&remove(true)), Some(0), "gone already");
+        std::fs::remove_dir(&top).unwrap();
+    }
 }

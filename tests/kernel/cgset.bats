@@ -239,6 +239,19 @@ cgset: hint: end them: cgset --kill GROUP" --remove "$group"
 	no_groups
 }
 
+@test "groups in it: --kill ends who is in those too, and a transient group goes with those its program made" {
+	start cgset "$group/a" -- sleeper 1000
+	until_true pgrep -x sleeper
+	cgset --kill "$group"
+	finish
+	[ "$status" = 137 ]
+	cgset --remove "$group/a"
+	no_groups
+	run -0 --separate-stderr -- cgset --transient "$group" -- sh -c 'mkdir -p "$1/a/b"; sleeper 1000 & echo $! >"$1/a/b/cgroup.procs"' - "$(place pids)"
+	[[ $stderr == "cgset: $group: still in the group when the program had ended, and killed: "* ]] || fail "$stderr"
+	no_groups
+}
+
 @test "kill -9 of any process of it at a random moment, many times: what is left the next one removes" {
 	for round in $(seq "$ROUNDS"); do
 		# With --pid, whose first process takes all others along.

@@ -134,8 +134,13 @@ pub fn move_members(from: &Path, to: &Path) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Removes a group in every hierarchy, unless another cgset waits for a program in it.
-pub fn remove(directories: &[(PathBuf, PathBuf)], state: &mut State) -> Result<Answer, Refusal> {
+/// Removes a group in every hierarchy, with what its program made in it if that is to go too, unless another cgset waits
+/// for a program in it.
+pub fn remove(
+    directories: &[(PathBuf, PathBuf)],
+    with_inner: bool,
+    state: &mut State,
+) -> Result<Answer, Refusal> {
     let mut held = Vec::new();
     if state.locks.is_empty() {
         for (_, directory) in directories.iter().filter(|(_, directory)| directory.is_dir()) {
@@ -144,7 +149,9 @@ pub fn remove(directories: &[(PathBuf, PathBuf)], state: &mut State) -> Result<A
     }
     let mut is_made = false;
     for (mount, directory) in directories {
-        is_made |= group::remove(directory)?;
+        for one in group::with_inner(directory).iter().filter(|one| with_inner || *one == directory) {
+            is_made |= group::remove(one)?;
+        }
         group::remove_parents(directory, mount);
     }
     Ok(if is_made { Answer::zero() } else { Answer::AlreadyThere })

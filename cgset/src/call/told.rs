@@ -79,7 +79,7 @@ impl Display for Call {
                 None => f.write_str("write(2, {the report})"),
             },
             Call::EndMembers { home, .. } => {
-                write!(f, "kill({{each of {}}}, SIGKILL)", quoted(home.join("cgroup.procs")))
+                write!(f, "kill({{each of {} and below}}, SIGKILL)", quoted(home.join("cgroup.procs")))
             }
             Call::RemoveGroup { directories, .. } => {
                 let lines: Vec<String> =

@@ -54,6 +54,7 @@ pub fn group_steps(hierarchy: &Hierarchy, facts: &Facts, mark: Mark, cli: &Cli) 
                 .undo(Call::RemoveGroup {
                     directories: vec![(hierarchy.mount.clone(), directory.clone())],
                     leave_if_busy: false,
+                    with_inner: false,
                 }),
             );
             steps.extend(cpuset_steps(hierarchy, directory, facts));
@@ -121,6 +122,7 @@ fn leaf_steps(directory: &Path, hierarchy: &Hierarchy, facts: &Facts, cli: &Cli)
     let undo = Call::RemoveGroup {
         directories: vec![(hierarchy.mount.clone(), leaf.clone())],
         leave_if_busy: false,
+        with_inner: false,
     };
     vec![
         Step::new(

@@ -148,7 +148,7 @@ fn remove_group(place: &Place, group: &Path) -> Step<Call> {
     let directories = vec![(place.directory.clone(), group.to_path_buf())];
     Step::new(
         "cgset made it, and nothing is in it; a group that is left would keep the hierarchy for ever",
-        Call::RemoveGroup { directories, leave_if_busy: false },
+        Call::RemoveGroup { directories, leave_if_busy: false, with_inner: false },
     )
 }
 

@@ -18,7 +18,7 @@ pub fn take_over(facts: &Facts) -> Result<Option<Step<Call>>, Failure> {
     Ok((facts.present().next().is_some()).then(|| {
         Step::new(
             "left behind, empty, by a cgset that was killed: begin without its limits",
-            remove_call(facts, &facts.everywhere),
+            remove_call(facts, &facts.everywhere, false),
         )
     }))
 }
@@ -39,10 +39,16 @@ fn refuse_in_use(facts: &Facts, instead: &str) -> Result<(), Failure> {
     }
 }
 
-pub fn remove_call(facts: &Facts, hierarchies: &[Hierarchy]) -> Call {
+fn remove_call(facts: &Facts, hierarchies: &[Hierarchy], with_inner: bool) -> Call {
     let place = |one: &Hierarchy| one.mount.join(&facts.group);
     let directories = hierarchies.iter().map(|one| (one.mount.clone(), place(one))).collect();
-    Call::RemoveGroup { directories, leave_if_busy: false }
+    Call::RemoveGroup { directories, leave_if_busy: false, with_inner }
+}
+
+/// At the end of a transient group: whatever its program made in it was its own.
+pub fn remove_with_inner(facts: &Facts) -> Step<Call> {
+    let why = "the group was the program's, and goes with it and with the groups that it made there";
+    Step::new(why, remove_call(facts, &facts.carriers, true))
 }
 
 pub fn remove(facts: &Facts) -> Result<Vec<Step<Call>>, Failure> {
@@ -54,7 +60,7 @@ pub fn remove(facts: &Facts) -> Result<Vec<Step<Call>>, Failure> {
     refuse_in_use(facts, "")?;
     Ok(match facts.present().next() {
         Some(_) => {
-            let call = remove_call(facts, &facts.everywhere);
+            let call = remove_call(facts, &facts.everywhere, false);
             let mut steps = let_go(facts);
             steps.push(Step::new("cgset made it, and nothing is in it", call));
             steps
@@ -76,6 +82,6 @@ pub fn remove_leftover(group: &Group, facts: &Facts) -> Step<Call> {
     let directories = vec![(mount.cloned().unwrap_or_default(), group.directory.clone())];
     Step::new(
         "transient, empty, and nobody waits for it: a cgset that was killed has left it",
-        Call::RemoveGroup { directories, leave_if_busy: true },
+        Call::RemoveGroup { directories, leave_if_busy: true, with_inner: false },
     )
 }

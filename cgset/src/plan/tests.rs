@@ -137,7 +137,7 @@ fn transient_waits_says_how_it_went_and_removes() {
         [
             "write(\"/cg/pids/web/tasks\", \"0\")\nwrite(\"/cg/freezer/web/tasks\", \"0\")\nwrite(\"/cg/memory/web/tasks\", \"0\")",
             "read(\"/cg/memory/web/memory.oom_control\")",
-            "kill({each of \"/cg/pids/web/cgroup.procs\"}, SIGKILL)",
+            "kill({each of \"/cg/pids/web/cgroup.procs\" and below}, SIGKILL)",
             "rmdir(\"/cg/pids/web\")\nrmdir(\"/cg/freezer/web\")\nrmdir(\"/cg/memory/web\")",
         ]
     );

@@ -109,7 +109,9 @@ fn set(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
     if cli.transient {
         steps.extend(take_over(&facts)?);
     }
-    let mark = if cli.transient { Mark::Transient } else { Mark::Group };
+    // A limit for a group that goes with its program goes with it, too, or is left behind like it.
+    let is_transient = cli.transient || facts.present().any(|one| one.mark == Some(Mark::Transient));
+    let mark = if is_transient { Mark::Transient } else { Mark::Group };
     for hierarchy in &facts.carriers {
         steps.extend(group_steps(hierarchy, &facts, mark, cli));
     }

@@ -239,6 +239,18 @@ cgset: hint: end them: cgset --kill GROUP" --remove "$group"
 	no_groups
 }
 
+@test "a limit set on it meanwhile: a transient group stays one, and --gc still removes what is left of it" {
+	start cgset --transient "$group" -- sleeper 1000
+	until_true pgrep -x sleeper
+	cgset --pids 7 --memory 64M "$group"
+	kill -9 "$started"
+	finish
+	until_true no_sleeper
+	[ "$(of_group pids pids.max pids.max)" = 7 ]
+	until_true cgset --gc
+	no_groups
+}
+
 @test "groups in it: --kill ends who is in those too, and a transient group goes with those its program made" {
 	start cgset "$group/a" -- sleeper 1000
 	until_true pgrep -x sleeper

@@ -73,9 +73,9 @@ pub fn make(
     };
     let name = if by_root { MARK_OF_ROOT } else { MARK_OF_USERS };
     if answer == Answer::AlreadyThere {
-        // Somebody has made it, or did so just now; a mark it carries may change its meaning, never appear.
+        // Somebody has made it, or did so just now: a mark never appears, and what goes with its program still does.
         held?;
-        if Mark::of(directory).is_some() && mark != Mark::Parent {
+        if (Mark::of(directory), mark) == (Some(Mark::Parent), Mark::Group) {
             set_mark(directory, name, mark)?;
         }
         return Ok(answer);

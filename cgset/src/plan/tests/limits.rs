@@ -58,3 +58,14 @@ fn where_disks_are_limited_in_version_2_written_pages_are_counted_too() {
     let calls = story("web io.max=8:0.wbps", &tree);
     assert_eq!(calls[0], "write(\"/cg/cgroup.subtree_control\", \"+io +memory +pids\")");
 }
+
+#[test]
+fn a_limit_for_a_group_that_goes_with_its_program_goes_with_it() {
+    let transient = |words: &str, mark| {
+        let (cli, mut there) = with_group(words, &one(), Some(mark), &[7], &[]);
+        there.carriers.clone_from(&one().hierarchies);
+        plan(&cli, there).unwrap().story().iter().any(|call| call.contains("\"transient\""))
+    };
+    assert!(transient("--memory 1M web", Mark::Transient));
+    assert!(!transient("--memory 1M web", Mark::Group) && !transient("--memory 1M web", Mark::Parent));
+}

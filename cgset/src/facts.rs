@@ -215,12 +215,9 @@ impl Facts {
 fn mounted(cli: &Cli) -> Vec<Hierarchy> {
     match &cli.root {
         Some(root) => Tree::of_directories(root).hierarchies,
-        None => {
-            let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-            Tree::with_named(&mountinfo, |mount| {
-                std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default()
-            })
-        }
+        None => Tree::with_named(chain::mountinfo(), |mount| {
+            std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default()
+        }),
     }
 }
 

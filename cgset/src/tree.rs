@@ -73,11 +73,11 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// The hierarchies in a text of proc_pid_mountinfo(5), those too that carry a name and no controller: whatever a
+    /// The hierarchies among these mounts, those too that carry a name and no controller: whatever a
     /// process can be in a group of. `controllers_at` reads the `cgroup.controllers` of version 2.
-    pub fn with_named(mountinfo: &str, controllers_at: impl Fn(&Path) -> String) -> Vec<Hierarchy> {
+    pub fn with_named(mounts: Vec<chain::Mount>, controllers_at: impl Fn(&Path) -> String) -> Vec<Hierarchy> {
         let mut hierarchies: Vec<Hierarchy> = Vec::new();
-        for mount in chain::mounts_in(mountinfo.as_bytes()) {
+        for mount in mounts {
             let Some(hierarchy) = Hierarchy::of_mount(mount, &controllers_at) else { continue };
             // One that is mounted twice is the same twice.
             let is_known = |known: &Hierarchy| {
@@ -147,7 +147,9 @@ mod tests {
 
     #[test]
     fn each_controller_is_found_where_it_is_mounted() {
-        let mut tree = Tree { hierarchies: Tree::with_named(HYBRID, |_| "hugetlb\n".into()) };
+        let mut tree = Tree {
+            hierarchies: Tree::with_named(chain::mounts_in(HYBRID.as_bytes()), |_| "hugetlb\n".into()),
+        };
         assert_eq!((tree.hierarchies.len(), tree.hierarchies[2].is_named()), (4, true));
         tree.hierarchies.retain(|one| !one.is_named());
         let at = |controller| tree.carrier(controller).map(|one| (one.version, one.mount.clone()));
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn options_of_the_mount_are_no_controllers() {
         let line = "25 24 0:23 / /cg rw,nosuid - cgroup cgroup rw,seclabel,net_cls,net_prio,noprefix,xattr,clone_children,cpuset_v2_mode,favordynmods,release_agent=/bin/agent,name=net\n";
-        let hierarchies = Tree::with_named(line, |_| String::new());
+        let hierarchies = Tree::with_named(chain::mounts_in(line.as_bytes()), |_| String::new());
         assert_eq!(hierarchies[0].controllers, ["net_cls", "net_prio"]);
         assert_eq!(hierarchies.len(), 1);
     }

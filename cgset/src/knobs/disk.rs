@@ -1,6 +1,6 @@
 //! The disk behind a path: the kernel limits whole disks, by number, and people know partitions, directories and images.
 
-use chain::{Failure, devices_on, quoted};
+use chain::{Failure, devices_on, mountinfo, quoted};
 use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 use std::ffi::OsStr;
@@ -71,18 +71,12 @@ fn whole(numbers: &str) -> String {
 
 /// The name of the file system at a path, for a message.
 fn file_system_of(path: &Path) -> String {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let full = std::fs::canonicalize(path).unwrap_or_default();
-    let mut best: (usize, &str) = (0, "a file system without a disk");
-    for line in mounts.lines() {
-        let point = line.split(' ').nth(4).unwrap_or_default();
-        let kind = line.split_once(" - ").and_then(|(_, after)| after.split(' ').next());
-        // The later of two on one point covers the earlier.
-        if let Some(kind) = kind.filter(|_| full.starts_with(point) && point.len() >= best.0) {
-            best = (point.len(), kind);
-        }
-    }
-    best.1.to_owned()
+    let mut around = mountinfo();
+    around.retain(|mount| full.starts_with(&mount.point));
+    // The later of two on one point covers the earlier.
+    let nearest = around.into_iter().max_by_key(|mount| mount.point.as_os_str().len());
+    nearest.map_or("a file system without a disk".into(), |mount| mount.kind)
 }
 
 #[cfg(test)]

@@ -185,6 +185,20 @@ impl Cli {
         }
     }
 
+    /// NAME of --leaf.
+    ///
+    /// # Errors
+    /// It is no name of a group beside GROUP.
+    pub fn leaf(&self) -> Result<Option<&OsStr>, Failure> {
+        let Some(name) = &self.leaf else { return Ok(None) };
+        let mut parts = Path::new(name).components();
+        match (parts.next(), parts.next()) {
+            (Some(Component::Normal(only)), None) if only == name => Ok(Some(only)),
+            _ => Err(Failure::new(format!("--leaf {}: not one name", quoted(name)))
+                .hint("the group stands beside GROUP, in the same one: --leaf rest")),
+        }
+    }
+
     /// Each FILE=VALUE.
     ///
     /// # Errors

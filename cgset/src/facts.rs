@@ -70,6 +70,7 @@ impl Facts {
         }
         let group = cli.group()?;
         let files = cli.files()?;
+        cli.leaf()?;
         if cli.json && !matches!(cli.action(), Action::Stat | Action::Tree) {
             return Err(Failure::new("--json goes with --stat, --tree and --controllers")
                 .hint("cgset --stat --json GROUP"));

@@ -15,7 +15,7 @@ use crate::mounting;
 use crate::moving;
 use crate::stat;
 use crate::tree::{Hierarchy, Version};
-use crate::usage::{self, Notes};
+use crate::usage::{self, Notes, Target};
 use chain::{Answer, Ended, Refusal, Shell, print_data, say};
 pub use doing::write_file;
 use doing::{make, move_members, refusal_at, remove, write_knob};
@@ -51,6 +51,10 @@ pub enum Call {
     ReportOom { name: String, directory: PathBuf, version: Version },
     /// The files that count, before or after the program
     ReadUsage { groups: Vec<(Hierarchy, PathBuf)>, is_over: bool },
+    /// open(2) of the file for the report; of a FIFO, which waits for who reads it, a handle only
+    OpenReport { file: PathBuf, is_fifo: bool },
+    /// unlink(2) of one that was made
+    RemoveReport { file: PathBuf },
     /// write(2) of the report
     WriteReport { name: String, file: Option<PathBuf> },
     /// `cgroup.kill`, or kill(2) of each while they are frozen
@@ -84,8 +88,9 @@ pub enum Call {
 pub struct State {
     /// Of the group in each hierarchy, held until this process ends: nobody else takes it over or removes it.
     locks: Vec<Flock<File>>,
-    /// What is to be reported.
+    /// What is to be reported, and where to.
     notes: Notes,
+    report: Option<Target>,
     /// What judges about devices now, and what did before.
     devices: Programs,
 }
@@ -139,8 +144,14 @@ impl chain::Call for Call {
                 }
             }
             Call::ReadUsage { groups, is_over } => state.notes.read(groups, *is_over),
-            Call::WriteReport { name, file } => {
-                return usage::write_report(&state.notes, name, file.as_deref());
+            Call::OpenReport { file, is_fifo } => {
+                let (answer, target) = usage::open_report(file, *is_fifo)?;
+                state.report = Some(target);
+                return Ok(answer);
+            }
+            Call::RemoveReport { file } => std::fs::remove_file(file)?,
+            Call::WriteReport { name, .. } => {
+                return usage::write_report(&state.notes, name, state.report.take());
             }
             Call::EndMembers { name, home, freezer, say_so } => {
                 let freezer = freezer.as_ref().map(|(directory, version)| (directory.as_path(), *version));

@@ -34,6 +34,8 @@ pub struct Facts {
     pub enabled: BTreeMap<PathBuf, Vec<String>>,
     /// The controllers of version 2 that are to count for a report.
     pub counted: Vec<String>,
+    /// The file for the report is a FIFO.
+    pub report_is_fifo: bool,
     /// What the files that are to be written hold now.
     pub values: BTreeMap<PathBuf, String>,
     /// The number of the program that judges by our device rules there now: version 2.
@@ -103,14 +105,14 @@ impl Facts {
                 let mut carriers = carriers(&tree, &writes);
                 // Where there is a group of that name already, its limits hold for whoever joins it now, too.
                 carriers.extend(facts.everywhere.iter().filter(|_| !cli.transient).cloned());
-                let mut counted = Vec::new();
+                let (mut counted, mut report_is_fifo) = (Vec::new(), false);
                 if let Some(file) = &cli.report {
-                    check_report(file.as_deref().map(Path::new))?;
+                    report_is_fifo = check_report(file.as_deref().map(Path::new))?;
                     carriers.extend(tree.hierarchies.iter().filter(|one| counts(one)).cloned());
                     counted = countable(&tree, &facts.group);
                 }
                 dedup(&mut carriers);
-                Ok(Facts { carriers, writes, labels, counted, ..facts }.with_groups())
+                Ok(Facts { carriers, writes, labels, counted, report_is_fifo, ..facts }.with_groups())
             }
             Action::Tree => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }),
             Action::Move => {

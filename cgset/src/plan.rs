@@ -122,6 +122,7 @@ fn set(cli: &Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
         steps.extend(join(&facts, false));
         return Ok(Plan { steps, fork: None, program: Some(program), made: Made::default() });
     }
+    steps.extend(reporting::open(&facts, cli));
     steps.extend(reporting::before(&facts, cli));
     let fork = Fork {
         why: match cli.transient {

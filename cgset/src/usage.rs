@@ -5,8 +5,10 @@ use crate::tree::{Hierarchy, Version};
 use chain::{Answer, Ended, Refusal, json_string, say};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -72,10 +74,40 @@ impl Notes {
     }
 }
 
-/// Writes the report to a file, which may be a FIFO that nobody reads yet, or on stderr.
-pub fn write_report(notes: &Notes, name: &str, file: Option<&Path>) -> Result<Answer, Refusal> {
+/// Where the report goes, as it was before the program ran: it cannot put another file there.
+pub enum Target {
+    File(File),
+    /// Of a FIFO, opened for writing when there is something to write: its reader may come late.
+    Handle(File),
+}
+
+/// Opens the file for the report; what was in it stays until there is a new one.
+pub fn open_report(file: &Path, is_fifo: bool) -> Result<(Answer, Target), Refusal> {
+    let refused = |call: &str, error: std::io::Error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        Refusal::at(format!("open({}, {call})", chain::quoted(file)), errno)
+    };
+    if is_fifo {
+        let handle = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(file);
+        let handle = handle.map_err(|error| refused("O_PATH", error))?;
+        return Ok((Answer::AlreadyThere, Target::Handle(handle)));
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(libc::O_NOCTTY);
+    match options.clone().create_new(true).open(file) {
+        Ok(made) => Ok((Answer::Made(made.as_raw_fd().to_string()), Target::File(made))),
+        // A link to nothing is there, and is followed.
+        _ => match options.create(true).truncate(false).open(file) {
+            Ok(there) => Ok((Answer::AlreadyThere, Target::File(there))),
+            Err(error) => Err(refused("O_WRONLY|O_CREAT, 0666", error)),
+        },
+    }
+}
+
+/// Writes the report where it was asked for, or on stderr.
+pub fn write_report(notes: &Notes, name: &str, target: Option<Target>) -> Result<Answer, Refusal> {
     let text = notes.text(name);
-    let Some(file) = file else {
+    let Some(target) = target else {
         say(&text);
         return Ok(Answer::Made(text.len().to_string()));
     };
@@ -83,11 +115,17 @@ pub fn write_report(notes: &Notes, name: &str, file: Option<&Path>) -> Result<An
     let mut pipe = SigSet::empty();
     pipe.add(Signal::SIGPIPE);
     pipe.thread_block()?;
-    let opened = OpenOptions::new().write(true).create(true).truncate(true).open(file);
-    let mut opened = opened.map_err(|error| {
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        Refusal::at(format!("open({}, O_WRONLY|O_CREAT|O_TRUNC)", chain::quoted(file)), errno)
-    })?;
+    let mut opened = match target {
+        Target::File(file) => {
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+            file
+        }
+        Target::Handle(handle) => {
+            OpenOptions::new().write(true).open(format!("/proc/self/fd/{}", handle.as_raw_fd()))?
+        }
+    };
     opened.write_all(text.as_bytes())?;
     Ok(Answer::Made(text.len().to_string()))
 }

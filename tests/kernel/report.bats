@@ -83,6 +83,29 @@ hog='$x = "x" x (shift() << 20); sleep 0'
 	[ "$status" = 0 ] && [ "$(of_report report status)" = 0 ] || fail "$status: $(cat report)"
 }
 
+@test "the report goes where it was asked to go, whatever the program puts there" {
+	echo precious >precious
+	for before in none file fifo; do
+		rm -f out
+		case $before in
+		file) echo older >out ;;
+		fifo) mkfifo out && { cat out >read & } ;;
+		esac
+		ln -f out kept 2>/dev/null || :
+		cgset --transient --report=out "$group" -- ln -sf precious out
+		[ "$(cat precious)" = precious ] || fail "$before: $(cat precious)"
+		case $before in
+		file) [ "$(of_report kept status)" = 0 ] ;;
+		fifo) wait $! && [ "$(of_report read status)" = 0 ] ;;
+		esac
+	done
+	# A file that was made for it goes when there will be none.
+	rm -f out
+	run -125 cgset --transient --report=out "$group" pids.nonsense=1 -- true
+	[ ! -e out ]
+	no_groups
+}
+
 @test "dry run: a script that says the same from the same files" {
 	cgset --dry-run --transient --memory 64M --report=said "$group" -- sh -c 'exit 3' >script
 	[ ! -e said ]

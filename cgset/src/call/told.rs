@@ -74,6 +74,9 @@ impl Display for Call {
                     .collect();
                 f.write_str(&lines.join("\n"))
             }
+            Call::OpenReport { file, is_fifo: true } => write!(f, "open({}, O_PATH)", quoted(file)),
+            Call::OpenReport { file, .. } => write!(f, "open({}, O_WRONLY|O_CREAT, 0666)", quoted(file)),
+            Call::RemoveReport { file } => write!(f, "unlink({})", quoted(file)),
             Call::WriteReport { file, .. } => match file {
                 Some(file) => write!(f, "write({}, {{the report}})", quoted(file)),
                 None => f.write_str("write(2, {the report})"),

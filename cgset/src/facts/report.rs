@@ -6,6 +6,7 @@ use crate::tree::{Hierarchy, Tree, Version};
 use chain::Failure;
 use nix::errno::Errno;
 use nix::unistd::AccessFlags;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 /// Whether a hierarchy counts what a report shows: version 2 does by itself.
@@ -33,9 +34,9 @@ pub fn countable(tree: &Tree, group: &Path) -> Vec<String> {
     names
 }
 
-/// A report that cannot be written is better told before the program runs.
-pub fn check_report(file: Option<&Path>) -> Result<(), Failure> {
-    let Some(file) = file else { return Ok(()) };
+/// A report that cannot be written is better told before the program runs. Whether its file is a FIFO.
+pub fn check_report(file: Option<&Path>) -> Result<bool, Failure> {
+    let Some(file) = file else { return Ok(false) };
     if file.as_os_str().is_empty() {
         return Err(Failure::new("--report=: no name of a file").hint("--report by itself writes on stderr"));
     }
@@ -51,6 +52,6 @@ pub fn check_report(file: Option<&Path>) -> Result<(), Failure> {
     match refused {
         Some(errno) => Err(Failure::new(format!("--report={}: {}", file.display(), chain::in_words(errno)))
             .hint("give a file that can be written, as in --report=run.json")),
-        None => Ok(()),
+        None => Ok(file.metadata().is_ok_and(|about| about.file_type().is_fifo())),
     }
 }

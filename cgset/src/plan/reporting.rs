@@ -22,6 +22,17 @@ pub fn before(facts: &Facts, cli: &Cli) -> Option<Step<Call>> {
     })
 }
 
+/// The file of the report, while nobody can have put another there.
+pub fn open(facts: &Facts, cli: &Cli) -> Option<Step<Call>> {
+    let file = PathBuf::from(cli.report.as_ref()?.as_ref()?);
+    let why = match facts.report_is_fifo {
+        true => "the FIFO of the report as it is now: the program cannot put another file there",
+        false => "the file of the report as it is now: the program cannot put another there",
+    };
+    let call = Call::OpenReport { file: file.clone(), is_fifo: facts.report_is_fifo };
+    Some(Step::new(why, call).undo(Call::RemoveReport { file }))
+}
+
 /// What it has counted in the end, while there is a group to ask.
 pub fn after(facts: &Facts, cli: &Cli) -> Option<Step<Call>> {
     cli.report.is_some().then(|| {
@@ -64,6 +75,7 @@ mod tests {
     fn usage_is_read_before_the_group_goes_and_written_when_it_is_gone() {
         let calls = story("--transient --memory 1M --report=/r web -- true", &one());
         let read = at(&calls, "read({the counters in \"/cg/pids/web\"})");
+        assert!(at(&calls, "open(\"/r\", O_WRONLY|O_CREAT") < at(&calls, "clone"));
         assert!(at(&calls, "SIGKILL") < read && read < at(&calls, "rmdir("));
         assert_eq!(calls.last().unwrap(), "write(\"/r\", {the report})");
         assert_eq!(

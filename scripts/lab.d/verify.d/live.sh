@@ -249,9 +249,9 @@ left_behind() {
 judge_nothing_left() {
 	has_copy || return 0
 	tried=$(grep -c . "$live/names")
-	for started in $(cat "$live/names"); do
-		"$here/container" stop --time 0 "$started" >/dev/null 2>&1 || :
-	done
+	while read -r started; do
+		"$here/container" stop --time 0 "$started" >/dev/null 2>&1 </dev/null || :
+	done <"$live/names"
 	for _ in $(seq 50); do
 		left=$(left_behind | one_line)
 		[ -n "$left" ] || break

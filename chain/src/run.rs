@@ -135,7 +135,7 @@ impl<C: Call> Run<'_, C> {
     fn divide(&mut self, child: &Child) -> Result<(), Failure> {
         let Some(why) = self.program.and_then(|program| program.reaper) else { return Ok(()) };
         self.narrator.why(why);
-        reaper::divide(child).map_err(|failure| failure.why(why))?;
+        reaper::divide(child, self.narrator.tool).map_err(|failure| failure.why(why))?;
         let own = nix::unistd::Pid::this();
         self.narrator
             .call(&reaper::CALL, format_args!(" = {own}, which goes on below; process 1 waits, and reaps"));

@@ -39,9 +39,16 @@ pub(crate) fn to_wait_for() -> SigSet {
 
 /// A signal that was waited for.
 pub(crate) struct Arrived {
-    pub signal: Signal,
+    pub number: i32,
     /// Sent by a process with kill(2) or sigqueue(3), not by the terminal or the kernel.
     pub by_kill: bool,
+}
+
+impl Arrived {
+    /// Its name; those for real-time programs have none.
+    pub fn signal(&self) -> Option<Signal> {
+        Signal::try_from(self.number).ok()
+    }
 }
 
 /// The signals of a set, all of them blocked, as they come: signalfd(2). sigwaitinfo(2) would unblock them while it waits,
@@ -59,8 +66,7 @@ impl Arrivals {
     /// The next that has come, if one has.
     pub fn next(&mut self) -> Option<Arrived> {
         let info = self.0.read_signal().ok()??;
-        let signal = Signal::try_from(info.ssi_signo as i32).ok()?;
-        Some(Arrived { signal, by_kill: info.ssi_code <= libc::SI_USER })
+        Some(Arrived { number: info.ssi_signo as i32, by_kill: info.ssi_code <= libc::SI_USER })
     }
 }
 

@@ -47,6 +47,12 @@ pub(crate) fn exit_now(status: u8) -> ! {
     unsafe { libc::_exit(status.into()) }
 }
 
+/// kill(2) with a signal that may have no name, as those for real-time programs.
+pub(crate) fn kill(process: Pid, signal: i32) -> Result<(), Errno> {
+    // SAFETY: the call takes numbers.
+    Errno::result(unsafe { libc::kill(process.as_raw(), signal) }).map(drop)
+}
+
 /// sigpending(2): whether `signal` has come while it was blocked.
 pub(crate) fn is_pending(signal: Signal) -> bool {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();

@@ -2,7 +2,7 @@
 
 use crate::child::{FAILED, Parent, STOPPED};
 use crate::fail::Failure;
-use crate::signals::{Arrivals, Arrived, Dispositions, ENDING, STOPPING, stop_this_process};
+use crate::signals::{Arrivals, Dispositions, ENDING, STOPPING, stop_this_process};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
@@ -65,9 +65,9 @@ impl Parent {
             }
             self.listen(&mut said);
             while let Some(arrived) = arrivals.next() {
-                if arrived.signal != Signal::SIGCHLD && self.pass_on(&arrived) {
-                    sent = Some(arrived.signal);
-                }
+                // Those it waits for all have names.
+                let signal = arrived.signal().filter(|signal| *signal != Signal::SIGCHLD);
+                sent = signal.filter(|signal| self.pass_on(*signal, arrived.by_kill)).or(sent);
             }
         }
     }
@@ -104,8 +104,7 @@ impl Parent {
 
     /// Does to the child what the signal would have done to an ordinary process: PID 1 of a namespace is deaf to every
     /// signal it has no handler for. True when that ended it.
-    fn pass_on(&self, arrived: &Arrived) -> bool {
-        let Arrived { signal, by_kill } = *arrived;
+    fn pass_on(&self, signal: Signal, by_kill: bool) -> bool {
         let dispositions = Dispositions::of(self.child);
         if dispositions.awaits(signal) {
             // What the terminal sends goes to the whole process group, so the child has it already.

@@ -141,6 +141,22 @@ has_zombie() {
 	[ "$(as_nobody nsexec -r --pid --mount-proc -- "$PWD/look" | wc -l)" -gt 4 ]
 }
 
+@test "who may trace it finds no file of the host in it" {
+	make_root root
+	echo canary >canary
+	set -- pivot --cap-add SYS_PTRACE root /bin/sh -c "cat /proc/1/root$PWD/canary /proc/1/cwd/..$PWD/canary /proc/1/root/..$PWD/canary; readlink /proc/1/root"
+	run --separate-stderr nsexec --pid --init -- "$@"
+	[ "$output" = / ]
+	# It could look: of a process 1 that does not let go, as one in a namespace further out, all is seen.
+	run nsexec --pid -- sh -c 'exec 3</; sh -c "cat /proc/1/root'"$PWD"'/canary"; :'
+	[ "$output" = canary ]
+}
+
+@test "a signal that has no name reaches the program too" {
+	run -5 --separate-stderr nsexec --pid --init -- bash -c 'trap "echo got; exit 5" RTMIN+3; kill -RTMIN+3 1; while :; do sleeper 0.05; done'
+	[ "$output" = got ]
+}
+
 @test "it dies with nsexec, and the program with it" {
 	start_under_reaper
 	kill -9 "$started"

@@ -12,6 +12,9 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// What is mounted, as mountinfo(5) names it: by that a mount is known for cgset's.
+pub const SOURCE: &str = "boxutils";
+
 /// What stands between the commas of mount(8)'s `-o`.
 pub fn options(controllers: &[String]) -> String {
     let list = controllers.join(",");
@@ -54,7 +57,7 @@ pub fn mount_hierarchy(controllers: &[String], directory: &Path, is_new: bool) -
 
 fn attach(controllers: &[String], directory: &Path) -> Result<(), Errno> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("cgroup"), directory, Some("cgroup"), flags, Some(options(controllers).as_str()))
+    mount(Some(SOURCE), directory, Some("cgroup"), flags, Some(options(controllers).as_str()))
 }
 
 /// How long the kernel may take to let go of groups that were removed.

@@ -4,6 +4,7 @@ use crate::controllers::{NS, OWN_CGROUPS, together};
 use crate::group::Group;
 use crate::label::shown;
 use crate::mark::Mark;
+use crate::mounting::SOURCE;
 use crate::tree::{Hierarchy, Version};
 use chain::{Failure, mountinfo};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub struct Place {
     pub entries: Option<Entries>,
     /// What is mounted there: the type of file system, and the controllers if it is a hierarchy of version 1.
     pub mounted: Option<(String, Vec<String>)>,
+    /// By cgset: the mount, whoever made the hierarchy.
+    pub is_own_mount: bool,
     /// The same hierarchy is mounted at these other places, too.
     pub elsewhere: Vec<PathBuf>,
     /// No hierarchy carries just these, so it will be a new one.
@@ -71,6 +74,7 @@ impl Place {
         Ok(Place {
             is_new: together(&own, &controllers[0]).map(sorted).as_ref() != Some(&controllers),
             entries: entries(&directory),
+            is_own_mount: mounted.is_some_and(|mount| mount.source == SOURCE),
             mounted: mounted.map(|mount| (mount.kind.clone(), carried.unwrap_or_default())),
             mark: Mark::of(&directory),
             directory,

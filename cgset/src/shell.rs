@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::group::freezer_file;
 use crate::label::attribute;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS, Mark};
-use crate::mounting::options;
+use crate::mounting::{SOURCE, options};
 use crate::stat::oom_file;
 use crate::tree::Version;
 use crate::usage::files;
@@ -96,7 +96,7 @@ pub fn of(call: &Call) -> Shell {
         }
         Call::MountHierarchy { controllers, directory, is_new } => {
             let options = options(controllers);
-            let words = ["mount", "-t", "cgroup", "-o", &format!("nosuid,nodev,noexec,{options}"), "cgroup"];
+            let words = ["mount", "-t", "cgroup", "-o", &format!("nosuid,nodev,noexec,{options}"), SOURCE];
             let line = join(words.iter().map(OsStr::new).chain([directory.as_os_str()]));
             match is_new {
                 true => lines([line, marked(Mark::Hierarchy, directory, MARK_OF_ROOT)]),

@@ -78,7 +78,7 @@ mount_net() {
 	mount_net
 	for one in net_cls net_prio; do
 		run -125 --separate-stderr -- cgset --hierarchy "$one" other
-		[[ $stderr == "cgset: mount(\"cgroup\", \"$PWD/other\", \"cgroup\", MS_NOSUID|MS_NODEV|MS_NOEXEC, \"$one\"): Device or resource busy (EBUSY)
+		[[ $stderr == "cgset: mount(\"boxutils\", \"$PWD/other\", \"cgroup\", MS_NOSUID|MS_NODEV|MS_NOEXEC, \"$one\"): Device or resource busy (EBUSY)
 cgset: while: "*"
 cgset: hint: $rule: $one is on one with net_"*", mounted at \"$PWD/net\"" ]] || fail "$stderr"
 		[ ! -e other ]

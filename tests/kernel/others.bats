@@ -28,3 +28,21 @@ teardown() {
 	umount "$PWD/"$'odd\xff'
 	[[ $stderr == *'is on tmpfs, whose number is no disk'* ]] || fail "$stderr"
 }
+
+@test "--hierarchy --remove: not a mount that somebody else made of a hierarchy of cgset's, nor the last one" {
+	cgset --hierarchy "name=$group" ours
+	mkdir theirs
+	mount -t cgroup -o "none,name=$group" none theirs
+	said="cgset: \"$PWD/theirs\": this mount of it is not of cgset's making
+cgset: hint: only what cgset mounted is taken away by it; umount(8) unmounts any, if its groups were removed"
+	refuses "$said" --hierarchy "name=$group" --remove theirs
+	mountpoint -q theirs
+	cgset --hierarchy "name=$group" --remove ours
+	refuses "$said" --hierarchy "name=$group" --remove theirs
+	umount theirs
+	until_true is_no_hierarchy "$group"
+}
+
+is_no_hierarchy() {
+	! grep -q ":name=$1:" /proc/self/cgroup
+}

@@ -6,7 +6,7 @@ use crate::device_bpf;
 use crate::group;
 use crate::label;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS};
-use crate::mounting::options;
+use crate::mounting::{SOURCE, options};
 use crate::stat;
 use chain::quoted;
 use std::fmt::{self, Display};
@@ -109,7 +109,7 @@ impl Display for Call {
             Call::RemoveDirectory { directory } => write!(f, "rmdir({})", quoted(directory)),
             Call::MountHierarchy { controllers, directory, .. } => write!(
                 f,
-                "mount(\"cgroup\", {}, \"cgroup\", MS_NOSUID|MS_NODEV|MS_NOEXEC, {})",
+                "mount(\"{SOURCE}\", {}, \"cgroup\", MS_NOSUID|MS_NODEV|MS_NOEXEC, {})",
                 quoted(directory),
                 quoted(options(controllers))
             ),

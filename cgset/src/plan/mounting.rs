@@ -87,6 +87,11 @@ pub fn unmount(place: &Place) -> Result<Vec<Step<Call>>, Failure> {
     let is_last = place.elsewhere.is_empty();
     if is_last {
         refuse_what_is_not_ours(place)?;
+    }
+    if !place.is_own_mount {
+        return refused("this mount of it is not of cgset's making".into(), LEAVE_IT);
+    }
+    if is_last {
         for group in &place.groups {
             steps.extend(emptied(&place.controllers, &group.directory));
             steps.push(remove_group(place, &group.directory));
@@ -116,15 +121,15 @@ pub fn emptied(controllers: &[String], group: &Path) -> Option<Step<Call>> {
     has_memory.then(|| Step::new(why, call).optional())
 }
 
+const LEAVE_IT: &str =
+    "only what cgset mounted is taken away by it; umount(8) unmounts any, if its groups were removed";
+
 fn refuse_what_is_not_ours(place: &Place) -> Result<(), Failure> {
     let refused = |what: String, hint: &str| {
         Err(Failure::new(format!("{}: {what}", quoted(&place.directory))).hint(hint))
     };
     if place.mark != Some(Mark::Hierarchy) {
-        return refused(
-            "this hierarchy is not of cgset's making".into(),
-            "only what cgset mounted is taken away by it; umount(8) unmounts any, if its groups were removed",
-        );
+        return refused("this hierarchy is not of cgset's making".into(), LEAVE_IT);
     }
     let name = |group: &crate::group::Group| {
         quoted(group.directory.strip_prefix(&place.directory).unwrap_or(&group.directory))
@@ -165,6 +170,7 @@ mod tests {
             entries,
             mounted: mounted.map(|(kind, controllers)| (kind.into(), names(controllers))),
             is_new: true,
+            is_own_mount: mounted.is_some(),
             ..Place::default()
         }
     }
@@ -179,7 +185,7 @@ mod tests {
 
     const BOTH: Option<(&str, &[&str])> = Some(("cgroup", &["memory", "cpu"]));
     const MOUNT: &str =
-        "mount(\"cgroup\", \"/cg\", \"cgroup\", MS_NOSUID|MS_NODEV|MS_NOEXEC, \"cpu,memory\")";
+        "mount(\"boxutils\", \"/cg\", \"cgroup\", MS_NOSUID|MS_NODEV|MS_NOEXEC, \"cpu,memory\")";
 
     #[test]
     fn it_is_mounted_on_an_empty_directory_or_one_that_is_made() {
@@ -224,8 +230,10 @@ mod tests {
         assert!(refusal(unmount(&there)).starts_with("\"/cg\": its group \"c\" is not of cgset's making"));
         there.groups[0].members = vec![7];
         assert!(refusal(unmount(&there)).starts_with("\"/cg\": in its group \"a/b\" are these processes: 7"));
-        // Seen at another place too, it stays as it is.
+        // Seen at another place too, it stays as it is; and so does a mount that somebody else made.
         there.elsewhere.push("/other".into());
+        let theirs = Place { is_own_mount: false, ..there.clone() };
+        assert!(refusal(unmount(&theirs)).starts_with("\"/cg\": this mount of it is not of cgset's making"));
         assert_eq!(story(unmount(&there)), ["umount2(\"/cg\", UMOUNT_NOFOLLOW)", "rmdir(\"/cg\")"]);
     }
 

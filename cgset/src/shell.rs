@@ -95,20 +95,24 @@ pub fn of(call: &Call) -> Shell {
             Shell::Line(joined([is_ours, quote(directory.as_os_str())]))
         }
         Call::MountHierarchy { controllers, directory, is_new } => {
-            let options = options(controllers);
-            let words = ["mount", "-t", "cgroup", "-o", &format!("nosuid,nodev,noexec,{options}"), SOURCE];
-            let line = join(words.iter().map(OsStr::new).chain([directory.as_os_str()]));
+            let line = mount(controllers, directory);
             match is_new {
                 true => lines([line, marked(Mark::Hierarchy, directory, MARK_OF_ROOT)]),
                 false => Shell::Line(line),
             }
         }
         Call::UnmountHierarchy { directory } => Shell::Line(text(&["umount "], directory, "")),
-        Call::AwaitRelease { controllers, .. } => {
+        Call::AwaitRelease { controllers, directory } => {
             let any = controllers.join("\\|");
             let held = format!("grep -q ':\\(.*,\\)\\?\\({any}\\)\\(,.*\\)\\?:' /proc/self/cgroup");
-            let again = "[ $((tries += 1)) -lt 100 ] || break; sleep 0.1";
-            Shell::Line(format!("tries=0; while {held}; do {again}; done").into())
+            let again = "[ $((tries += 1)) -lt 50 ] || break; sleep 0.2";
+            // One that outlived its last mount stays for good, unless it is mounted and unmounted once more.
+            let line = joined([
+                format!("tries=0; while {held}; do {again}; ! {held} || ! ").into(),
+                mount(controllers, directory),
+                text(&[" 2>/dev/null || umount "], directory, "; done"),
+            ]);
+            Shell::Line(line)
         }
         Call::PrintControllers { .. } => {
             Shell::Line("cat /proc/cgroups; grep -s . /sys/fs/cgroup/cgroup.controllers || :".into())
@@ -123,6 +127,12 @@ pub fn of(call: &Call) -> Shell {
             text(&["grep -s . "], directory, pattern)
         })),
     }
+}
+
+fn mount(controllers: &[String], directory: &Path) -> OsString {
+    let options = options(controllers);
+    let words = ["mount", "-t", "cgroup", "-o", &format!("nosuid,nodev,noexec,{options}"), SOURCE];
+    join(words.iter().map(OsStr::new).chain([directory.as_os_str()]))
 }
 
 fn lines(lines: impl IntoIterator<Item = OsString>) -> Shell {

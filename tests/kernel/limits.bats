@@ -301,8 +301,10 @@ cgset: hint: the group around it may not do that itself: it has c 1:3 rw, c 1:5 
 	fi
 	run -125 cgset --device '/dev/full r' "$group" pids.nonsense=1
 	same 'r null w null r zero' "$(devices)"
-	run -125 cgset --device none "$group" pids.nonsense=1
-	same 'r null w null r zero' "$(devices)"
+	for list in none a; do
+		run -125 cgset --device $list "$group" pids.nonsense=1
+		same 'r null w null r zero' "$(devices)"
+	done
 	cgset --remove "$group"
 }
 

@@ -18,6 +18,7 @@ pub const INSTEAD: &str =
 const WHY_NONE: &str = "its members may use no device at all, but for those that follow";
 const WHY_ALL: &str = "its members may use whatever devices the group around it may";
 const WHY_ALLOW: &str = "its members may use this device";
+const WHY_KEPT: &str = "its members may use this device now, and if a later step fails once more";
 const WHY_DENY: &str = "its members might use this device until now: the new list does not have it";
 const WHY_PROGRAM: &str = "the kernel runs this program whenever a member opens or makes a device: what it does not find in its list is refused";
 
@@ -197,10 +198,15 @@ pub fn add(tree: &Tree, look: &Look, writes: &mut Vec<Write>) -> Result<(), Fail
 fn steps_to(rules: &Rules, now: Option<&str>) -> Vec<Write> {
     let line = |file: &str, rule: String, why, undo| Write { undo, ..write("devices", file, rule, why) };
     let (allow, deny) = ("devices.allow", "devices.deny");
-    let Rules::Only(wanted) = rules else {
-        return vec![line(allow, "a".into(), WHY_ALL, None)];
-    };
     let old = now.and_then(listed);
+    let Rules::Only(wanted) = rules else {
+        // Taken back from the last: nothing is allowed any more, and then what was.
+        let was = old.iter().flatten().map(Rule::to_string);
+        let mut steps: Vec<Write> =
+            was.map(|rule| line(allow, rule.clone(), WHY_KEPT, Some((allow, rule)))).collect();
+        steps.push(line(allow, "a".into(), WHY_ALL, old.map(|_| (deny, "a".to_owned()))));
+        return steps;
+    };
     let mut steps = Vec::new();
     if old.is_none() {
         steps.push(line(deny, "a".into(), WHY_NONE, Some((allow, "a".to_owned()))));
@@ -290,6 +296,14 @@ mod tests {
         );
         assert_eq!(steps(&["none"], everything), ["devices.deny a | devices.allow a"]);
         assert_eq!(steps(&["none"], Some("")), Vec::<String>::new());
-        assert_eq!(steps(&["a"], now), ["devices.allow a"]);
+        assert_eq!(steps(&["a"], everything), ["devices.allow a"]);
+        assert_eq!(
+            steps(&["a"], Some("c 1:3 rwm\nc 1:8 rw\n")),
+            [
+                "devices.allow c 1:3 rwm | devices.allow c 1:3 rwm",
+                "devices.allow c 1:8 rw | devices.allow c 1:8 rw",
+                "devices.allow a | devices.deny a"
+            ]
+        );
     }
 }

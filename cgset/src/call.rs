@@ -113,9 +113,7 @@ impl chain::Call for Call {
                 return make(directory, *mark, *by_root, locks);
             }
             Call::SetLabel { key, values } => {
-                for (directory, value) in values {
-                    label::set(directory, key, value.as_deref())?;
-                }
+                label::set_all(key, values)?;
             }
             Call::WriteKnob { path, value, if_there } => {
                 return match write_knob(path, value) {

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What its name begins with. The mark's own name is this without the dot, so no label can stand for it.
 const PREFIX: &str = "trusted.boxutils.";
@@ -89,8 +89,23 @@ pub fn call(directory: &Path, key: &str, value: Option<&[u8]>) -> String {
     }
 }
 
-/// Sets a label of a group, or takes it away.
-pub fn set(directory: &Path, key: &str, value: Option<&[u8]>) -> Result<(), Refusal> {
+/// Sets a label of a group in each of its hierarchies, or takes it away: in all of them or in none.
+pub fn set_all(key: &str, values: &[(PathBuf, Option<Vec<u8>>)]) -> Result<(), Refusal> {
+    let mut before: Vec<(&Path, Option<Vec<u8>>)> = Vec::new();
+    for (directory, value) in values {
+        let old = of(directory).into_iter().find(|label| label.key == key).map(|label| label.value);
+        if let Err(refusal) = set(directory, key, value.as_deref()) {
+            for (directory, old) in before {
+                let _ = set(directory, key, old.as_deref());
+            }
+            return Err(refusal);
+        }
+        before.push((directory, old));
+    }
+    Ok(())
+}
+
+fn set(directory: &Path, key: &str, value: Option<&[u8]>) -> Result<(), Refusal> {
     let file = File::open(directory)?;
     let name = CString::new(attribute(key)).map_err(|_| Errno::EINVAL)?;
     let done = match value {

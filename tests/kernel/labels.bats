@@ -50,6 +50,18 @@ attribute() {
 	cgset --remove "$group"
 }
 
+@test "a label that one of the group's hierarchies refuses is in none of them" {
+	place freezer >/dev/null || return 0 # in version 2 there is one
+	cgset --label owner=alice "$group"
+	mount --bind "$(place freezer .)" "$(place freezer .)"
+	mount -o remount,bind,ro "$(place freezer .)"
+	run -125 --separate-stderr cgset --label owner=eve "$group"
+	[[ $stderr == *'Read-only file system (EROFS)'* ]] || fail "$stderr"
+	umount "$(place freezer .)"
+	[[ $(cgset --tree --json "$group") != *eve* ]] || fail "$(cgset --tree --json "$group")"
+	cgset --remove "$group"
+}
+
 @test "only root labels, only groups of cgset's; what others note is no label, and no label is the mark" {
 	refuses_as_user 'cgset: --label: only root may label a group
 cgset: hint: a label is an attribute that nobody else can forge: run it as root, outside any user namespace' --label a=b "$group"

@@ -122,17 +122,35 @@ fn retry<T>(attempt: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
     outcome
 }
 
+/// Moves whoever is in a group, until nobody is: who is forked meanwhile is there, too. If one is refused, all go back.
 pub fn move_members(from: &Path, to: &Path) -> Result<(), Refusal> {
-    let door = to.join("cgroup.procs");
-    for process in group::members(from) {
-        match write_file(&door, &process.to_string()) {
-            // It has ended meanwhile.
-            Err(Refusal { errno: Some(Errno::ESRCH), .. }) => {}
-            answer => drop(answer.map_err(|refusal| refusal_at(&door, &process.to_string(), refusal))?),
+    let (door, back) = (to.join("cgroup.procs"), from.join("cgroup.procs"));
+    let mut moved: Vec<u32> = Vec::new();
+    for _ in 0..ROUNDS {
+        let found: Vec<u32> =
+            group::members(from).into_iter().filter(|process| !moved.contains(process)).collect();
+        if found.is_empty() {
+            break;
+        }
+        for process in found {
+            let text = process.to_string();
+            match write_file(&door, &text) {
+                // It has ended meanwhile.
+                Ok(_) | Err(Refusal { errno: Some(Errno::ESRCH), .. }) => moved.push(process),
+                Err(refusal) => {
+                    for process in moved {
+                        let _ = write_file(&back, &process.to_string());
+                    }
+                    return Err(refusal_at(&door, &text, refusal));
+                }
+            }
         }
     }
     Ok(())
 }
+
+/// How often a group is looked through for those that were forked meanwhile.
+const ROUNDS: usize = 100;
 
 /// Removes a group in every hierarchy, with what its program made in it if that is to go too, unless another cgset waits
 /// for a program in it.
@@ -155,4 +173,25 @@ pub fn remove(
         group::remove_parents(directory, mount);
     }
     Ok(if is_made { Answer::zero() } else { Answer::AlreadyThere })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_moved_once_each_and_back_where_one_is_refused() {
+        let top = std::env::temp_dir().join(format!("cgset-members-{}", std::process::id()));
+        let (from, to) = (top.join("from"), top.join("to"));
+        for group in [&from, &to] {
+            std::fs::create_dir_all(group).unwrap();
+        }
+        std::fs::write(from.join("cgroup.procs"), "7\n8\n").unwrap();
+        assert!(move_members(&from, &to).is_err());
+        // A plain file holds what was written last, and loses nobody.
+        std::fs::write(to.join("cgroup.procs"), "").unwrap();
+        assert!(move_members(&from, &to).is_ok());
+        assert_eq!(std::fs::read_to_string(to.join("cgroup.procs")).unwrap(), "8");
+        std::fs::remove_dir_all(&top).unwrap();
+    }
 }

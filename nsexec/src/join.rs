@@ -40,6 +40,8 @@ pub enum Join {
     SetCapabilities(Capabilities),
     /// PR_SET_NO_NEW_PRIVS of prctl(2)
     SetNoNewPrivs,
+    /// PR_GET_PDEATHSIG of prctl(2), while /proc is still that of this side
+    NoteLifeline,
     /// PR_SET_PDEATHSIG of prctl(2), where there was one before
     RenewLifeline,
 }
@@ -85,6 +87,7 @@ impl Display for Join {
                 or_none(all.ambient)
             ),
             Join::SetNoNewPrivs => f.write_str("prctl(PR_SET_NO_NEW_PRIVS, 1)"),
+            Join::NoteLifeline => f.write_str("prctl(PR_GET_PDEATHSIG)"),
             Join::RenewLifeline => f.write_str("prctl(PR_SET_PDEATHSIG)"),
         }
     }
@@ -108,9 +111,11 @@ fn only(set: CapSet) -> String {
 impl Join {
     pub fn shell(&self) -> Shell {
         match self {
-            Join::ForbidTracing | Join::SessionKeyring | Join::RenewLifeline | Join::CloseDescriptors => {
-                Shell::Nothing
-            }
+            Join::ForbidTracing
+            | Join::SessionKeyring
+            | Join::NoteLifeline
+            | Join::RenewLifeline
+            | Join::CloseDescriptors => Shell::Nothing,
             Join::SetEnvironment(pairs) => {
                 let pairs = pairs.iter().map(|(name, value)| {
                     let mut pair = name.clone();
@@ -169,7 +174,6 @@ impl Join {
                 return Ok(Answer::Made(file.write(b"0")?.to_string()));
             }
             Join::Namespaces { pidfd, kinds, .. } => {
-                state.lifeline = Lifeline::look();
                 setns(pidfd, kinds.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag()))?;
                 // New credentials can undo this, where sysctl fs.suid_dumpable is 1.
                 chain::forbid_tracing()?;
@@ -203,6 +207,7 @@ impl Join {
             Join::DropBounding(kept) => chain::drop_bounding(*kept)?,
             Join::SetCapabilities(all) => all.set()?,
             Join::SetNoNewPrivs => nix::sys::prctl::set_no_new_privs()?,
+            Join::NoteLifeline => state.lifeline = Lifeline::look(),
             Join::RenewLifeline => match &state.lifeline {
                 Some(lifeline) => lifeline.renew()?,
                 None => return Ok(Answer::AlreadyThere),

@@ -66,6 +66,13 @@ pub fn joining(cli: &Cli, uid: u32, process: Process) -> Result<Joining, Failure
     let (first, rest): (Vec<Kind>, Vec<Kind>) =
         process.differs.iter().copied().partition(|kind| forks && with_pid(kind));
     let privileges = privileges(&process, is_root);
+    // By the process that goes in: one that was forked has another parent.
+    let noting = (!privileges.is_empty()).then(|| {
+        step(
+            "a change of ids makes the kernel forget with whose death this process dies: take note of it",
+            Join::NoteLifeline,
+        )
+    });
     let Process {
         number,
         pidfds: [pidfd, other_pidfd],
@@ -82,15 +89,13 @@ pub fn joining(cli: &Cli, uid: u32, process: Process) -> Result<Joining, Failure
             Join::Namespaces { process: number, pidfd, kinds: first, is_first: true, is_root },
         ));
     }
-    let mut inside: Vec<Step<Call>> = groups
-        .into_iter()
-        .map(|group| {
-            let entering =
-                step("it uses what the others there use, and is limited with them", Join::EnterGroup(group));
-            // Elsewhere than in a delegated tree nobody but root may move a process, and the kernel's limits hold anyway.
-            if is_root { entering } else { entering.optional() }
-        })
-        .collect();
+    let mut inside: Vec<Step<Call>> = noting.into_iter().collect();
+    inside.extend(groups.into_iter().map(|group| {
+        let entering =
+            step("it uses what the others there use, and is limited with them", Join::EnterGroup(group));
+        // Elsewhere than in a delegated tree nobody but root may move a process, and the kernel's limits hold anyway.
+        if is_root { entering } else { entering.optional() }
+    }));
     if !rest.is_empty() {
         let why = "see what that process sees: every namespace in which it is not where we are, at once";
         inside.push(step(

@@ -102,10 +102,11 @@ fn who_is_not_root_joins_the_users_that_own_the_processes_with_them() {
     let own = status(1000, CapSet::NONE, ALL);
     let story = story_of(1000, Process { own, has_our_ids: true, ..its });
     assert_eq!(
-        story[..5],
+        story[..6],
         [
             "setns(pidfd_open(7, 0), CLONE_NEWPID|CLONE_NEWUSER)",
             "fork",
+            "prctl(PR_GET_PDEATHSIG)",
             "setns(pidfd_open(7, 0), CLONE_NEWNET)",
             DIRECTORY,
             "setgroups(0, [])\nsetresgid(0, 0, 0)\nsetresuid(0, 0, 0)"
@@ -117,8 +118,10 @@ fn who_is_not_root_joins_the_users_that_own_the_processes_with_them() {
 fn the_program_has_no_more_rights_than_the_process_it_joins() {
     let its = Process { status: Status { no_new_privs: true, ..status(0, SOME, SOME) }, ..process(&[]) };
     assert_eq!(
-        story_of(0, its)[2..],
+        story_of(0, its)[1..],
         [
+            "prctl(PR_GET_PDEATHSIG)",
+            DIRECTORY,
             "prctl(PR_CAPBSET_DROP, {all but cap_chown})",
             "capset({effective=cap_chown, permitted=cap_chown, inheritable=none})\nprctl(PR_CAP_AMBIENT, {none})",
             "prctl(PR_SET_NO_NEW_PRIVS, 1)",
@@ -128,16 +131,38 @@ fn the_program_has_no_more_rights_than_the_process_it_joins() {
 }
 
 #[test]
+fn whose_death_ends_it_is_noted_by_the_one_that_changes_its_ids_and_before_it_leaves_this_side() {
+    let other_ids = |differs: &[Kind]| Process {
+        status: status(33, CapSet::NONE, ALL),
+        ids: Some((33, 33)),
+        has_our_ids: false,
+        ..process(differs)
+    };
+    for differs in [&[Kind::Pid][..], &[Kind::Pid, Kind::Mount], &[Kind::Mount], &[]] {
+        let story = story_of(0, other_ids(differs));
+        let at = |call: &str| story.iter().position(|other| other.starts_with(call));
+        let noted = at("prctl(PR_GET_PDEATHSIG)");
+        assert!(noted.is_some() && noted < at("setresgid") && noted < at("fchdir"), "{story:?}");
+        assert!(noted > at("fork"), "{story:?}");
+        assert!(
+            !differs.contains(&Kind::Mount) || noted < at("setns(pidfd_open(7, 0), CLONE_NEWNS"),
+            "{story:?}"
+        );
+    }
+    assert!(!story_of(0, process(&[Kind::Mount])).contains(&"prctl(PR_GET_PDEATHSIG)".into()));
+}
+
+#[test]
 fn what_root_would_get_back_by_an_exec_leaves_the_bounding_set() {
     let its = Process { status: status(0, SOME, ALL), ..process(&[]) };
-    assert_eq!(story_of(0, its)[2], "prctl(PR_CAPBSET_DROP, {all but cap_chown})");
+    assert_eq!(story_of(0, its)[3], "prctl(PR_CAPBSET_DROP, {all but cap_chown})");
     let others = Process {
         status: status(33, CapSet::NONE, ALL),
         ids: Some((33, 33)),
         has_our_ids: false,
         ..process(&[])
     };
-    assert_eq!(story_of(0, others)[2], "setresgid(33, 33, 33)\nsetresuid(33, 33, 33)");
+    assert_eq!(story_of(0, others)[3], "setresgid(33, 33, 33)\nsetresuid(33, 33, 33)");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::narrate::{MODE_VARIABLE, Made, Mode};
 use crate::shell::quote_all;
 use crate::strace::{array, quoted};
 use nix::errno::Errno;
+use std::borrow::Cow;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -29,6 +30,8 @@ pub struct Program {
     found: Option<Found>,
     search: OsString,
     absent_hint: Option<String>,
+    /// The same where it is one of our tools.
+    absent_tool_hint: Option<String>,
     typed: Option<Vec<OsString>>,
     /// It is run by this descriptor, whatever its path.
     descriptor: Option<OwnedFd>,
@@ -59,7 +62,16 @@ impl Program {
     /// A program that is only there once the steps are done: it is looked up then, along `PATH`.
     pub fn later(words: Vec<OsString>) -> Program {
         let search = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-        Program { words, found: None, search, absent_hint: None, typed: None, descriptor: None, reaper: None }
+        Program {
+            words,
+            found: None,
+            search,
+            absent_hint: None,
+            absent_tool_hint: None,
+            typed: None,
+            descriptor: None,
+            reaper: None,
+        }
     }
 
     /// One of our tools, as the file that is open here.
@@ -72,6 +84,12 @@ impl Program {
     /// Looks along `search` instead of `PATH`; `absent_hint` says where that is when nothing is found.
     pub fn along(self, search: impl Into<OsString>, absent_hint: String) -> Program {
         Program { search: search.into(), absent_hint: Some(absent_hint), ..self }
+    }
+
+    /// What is said instead when the one that is not found is a tool of ours, by its name.
+    pub fn where_tools_belong(self, hint: impl FnOnce(Cow<str>) -> String) -> Program {
+        let hint = hint(self.name().to_string_lossy());
+        Program { absent_tool_hint: Some(hint), ..self }
     }
 
     /// As the child of a reaper, which is process 1; `why` says what for.
@@ -146,11 +164,8 @@ impl Program {
         }
         let failure = Failure::refused(call, Errno::ENOENT).why(WHY).status(NOT_FOUND);
         let is_tool = TOOLS.iter().any(|tool| Path::new(name).file_name() == Some(OsStr::new(tool)));
-        match &self.absent_hint {
-            Some(_) if is_tool => failure.hint(format!(
-                "what stands right of pivot runs in the new root: put {} left of pivot",
-                name.to_string_lossy()
-            )),
+        match self.absent_tool_hint.as_ref().filter(|_| is_tool).or(self.absent_hint.as_ref()) {
+            Some(hint) if is_tool => failure.hint(hint),
             _ if name.as_bytes().starts_with(b"-") => {
                 failure.hint("options stop at the first operand: put it before that")
             }

@@ -106,8 +106,15 @@ impl Facts {
 /// A program that is looked up in the root of the process that is joined.
 fn program_of(process: &Process, cli: &Cli, words: Vec<OsString>) -> Program {
     let caller = std::env::var_os("PATH").filter(|_| cli.keep_env);
-    let hint = format!("it is looked up in the root of process {}", process.number);
-    Program::later(words).along(caller.unwrap_or_else(|| DEFAULT_PATH.into()), hint)
+    let number = process.number;
+    Program::later(words)
+        .along(
+            caller.unwrap_or_else(|| DEFAULT_PATH.into()),
+            format!("it is looked up in the root of process {number}"),
+        )
+        .where_tools_belong(|tool| {
+            format!("it is looked up in the root of process {number}: {tool} has to be in there")
+        })
 }
 
 impl Target {

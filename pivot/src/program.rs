@@ -57,7 +57,12 @@ pub fn program(cli: &Cli, facts: &Facts) -> Program {
     let search = search.unwrap_or_else(|| DEFAULT_PATH.into());
     let typed = in_shell(&words, &search, cli.workdir.as_deref());
     let hint = format!("it is looked up in the new root, {root}, where the host's programs are not");
-    Program::later(words).along(search, hint).typed(typed)
+    Program::later(words)
+        .along(search, hint)
+        .where_tools_belong(|tool| {
+            format!("what stands right of pivot runs in the new root: put {tool} left of pivot")
+        })
+        .typed(typed)
 }
 
 /// The program as capsh(1) starts it, without a shell in between: `--shell=PROG -- ARG…`.

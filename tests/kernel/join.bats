@@ -83,6 +83,9 @@ teardown() {
 	fails_with 127 "$(printf 'nsexec: %s\nnsexec: while: %s\nnsexec: hint: %s' 'execve("/no/such"): No such file or directory (ENOENT)' \
 		'become the program: same process, same number, another life' \
 		"it is looked up in the root of process $held")" nsexec --join "$held" -- /no/such
+	fails_with 127 "$(printf 'nsexec: %s\nnsexec: while: %s\nnsexec: hint: %s' 'execve("pivot"): No such file or directory (ENOENT)' \
+		'become the program: same process, same number, another life' \
+		"it is looked up in the root of process $held: pivot has to be in there")" nsexec --join "$held" -- pivot img
 	[ "$(nsexec --join "$held" -- busybox echo inside)" = inside ]
 	[ "$(nsexec --join "$held" <<<'echo $0')" = /bin/sh ]
 	end_held

@@ -167,6 +167,11 @@ impl Cli {
         ]
     }
 
+    /// Whether it goes where other programs are, who could lay hands on this one.
+    pub fn goes_among_others(&self) -> bool {
+        self.join.is_some() || matches!(self.mount, Some(Some(_)))
+    }
+
     /// Whether a new namespace of this kind is asked for, by its option or by another that needs it.
     pub fn makes(&self, kind: Kind) -> bool {
         let (_, option) = self.kinds().into_iter().find(|(other, _)| *other == kind).unwrap_or((kind, &None));

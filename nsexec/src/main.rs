@@ -22,7 +22,7 @@ chain::entry!(nsexec);
 fn nsexec(tool: &'static str) -> anyhow::Result<u8> {
     let cli: cli::Cli = chain::parse()?;
     let mode = Mode::new(cli.narration)?;
-    if cli.join.is_some() && !matches!(mode, Mode::DryRun(_)) {
+    if cli.goes_among_others() && !matches!(mode, Mode::DryRun(_)) {
         if !chain::is_sealed_copy() {
             return Ok(chain::go_on_from_a_copy(tool, &mode)?);
         }

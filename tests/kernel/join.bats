@@ -201,6 +201,23 @@ finish_entering() {
 	end_held
 }
 
+@test "what enters the mounts of others alone is such a copy too, and what enters no files of theirs is not" {
+	hold --mount --net
+	for entry in "mount memfd:$BIN/nsexec (deleted)" "net ${BIN#/}/nsexec"; do
+		rm -f go ready
+		mkfifo go ready
+		nsexec "--${entry%% *}=$held" --ready-fd 5 --wait-fd 6 -- true 6<go 5>ready 3>&- &
+		joiner=$!
+		exec {open}>go
+		read -r entering <ready
+		[ "$(readlink "/proc/$entering/exe")" = "/${entry#* }" ] || fail "$(readlink "/proc/$entering/exe")"
+		[ "$(cat "/proc/$entering/comm")" = nsexec ]
+		finish_entering
+		[ "$status" = 0 ]
+	done
+	release
+}
+
 @test "from the copy, a bare name of ours is still the tool beside the real one" {
 	hold --net
 	[ "$(PATH=/usr/bin:/bin "$BIN/nsexec" --join "$held" -- pivot --version)" = "$(pivot --version)" ]

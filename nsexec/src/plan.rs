@@ -71,10 +71,9 @@ pub fn plan(cli: Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
     let mut beside =
         facts.keep.iter().flat_map(|directory| keeping::bind(directory, &new)).collect::<Vec<_>>();
     if let Some(path) = &cli.pid_file {
-        beside.push(
-            Step::new("scripts find the program by its number", Call::WritePidFile(path.clone()))
-                .undo(Call::RemoveFile(path.clone())),
-        );
+        let write = Step::new("scripts find the program by its number", Call::WritePidFile(path.clone()));
+        // Where there is a fork it is removed after it, however that went.
+        beside.push(if forks { write } else { write.undo(Call::RemoveFile(path.clone())) });
     }
     if let Some(fd) = facts.ready {
         beside.push(Step::new("tell who is waiting for it that everything is set up", Call::TellReady(fd)));

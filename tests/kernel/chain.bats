@@ -231,6 +231,15 @@ some_loop() {
 	done
 }
 
+@test "the PID file goes once, with a fork after it or without" {
+	for option in --pid --net; do
+		run -125 --separate-stderr nsexec --explain "$option" --pid-file pid --ready-fd 5 -- true 5>/dev/full
+		[[ $stderr == *'No space left on device (ENOSPC)'* ]] || fail "$stderr"
+		[ "$(grep -c 'unlink("pid")' <<<"$stderr")" = 1 ] || fail "$option: $stderr"
+		[ ! -e pid ] || fail "$option: the PID file is left"
+	done
+}
+
 @test "kill -9 of any process of the chain, at any moment, leaves nothing" {
 	local round victim
 	for ((round = 0; round < ROUNDS; round++)); do

@@ -1,7 +1,7 @@
 //! A read-only look at the machine: who we are, what is joined, where the program is.
 
 use crate::cli::Cli;
-use crate::kept::Directory;
+use crate::kept::{Directory, absolute};
 use crate::process::Process;
 use chain::{DEFAULT_PATH, Failure, Kind, Lifeline, Program, quoted};
 use nix::errno::Errno;
@@ -19,6 +19,46 @@ pub struct Target {
     pub kind: Kind,
     pub path: PathBuf,
     pub file: File,
+}
+
+/// What a command line is for that runs no program.
+#[derive(Debug)]
+pub enum Errand {
+    /// To let go of what is kept in a directory.
+    Forget(Directory),
+    /// To list what is kept, in these directories or all.
+    List { within: Vec<PathBuf>, json: bool },
+}
+
+impl Errand {
+    /// Looks at what it is about, if one was typed; changes nothing.
+    ///
+    /// # Errors
+    /// What was named is not there.
+    pub fn read(cli: &Cli) -> Result<Option<Errand>, Failure> {
+        if let Some(path) = &cli.forget {
+            return Ok(Some(Errand::Forget(Directory::look("--forget", path)?)));
+        }
+        if !cli.list {
+            return Ok(None);
+        }
+        let within =
+            cli.program.iter().map(|path| absolute("--list", path.as_ref())).collect::<Result<_, _>>()?;
+        Ok(Some(Errand::List { within, json: cli.json }))
+    }
+
+    /// What is worth a line: what `--forget` leaves alone.
+    pub fn notice(&self) -> Option<String> {
+        let Errand::Forget(directory) = self else { return None };
+        let names: Vec<String> = directory.others.iter().map(quoted).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "nsexec: {} stays: what is not of nsexec's keeping is in it: {}\n",
+                quoted(&directory.path),
+                names.join(", ")
+            )
+        })
+    }
 }
 
 /// What the plan is made on.

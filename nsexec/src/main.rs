@@ -28,8 +28,9 @@ fn nsexec(tool: &'static str) -> anyhow::Result<u8> {
         }
         chain::name_this_process(tool);
     }
-    if let Some(errand) = plan::keeping::errand(&cli)? {
-        return Ok(errand.carry_out(tool, &mode)?);
+    if let Some(errand) = facts::Errand::read(&cli)? {
+        errand.notice().iter().for_each(|line| chain::say(line));
+        return Ok(plan::keeping::errand(errand).carry_out(tool, &mode)?);
     }
     let facts = facts::Facts::read(&cli)?;
     plan::notice(&cli, &facts).into_iter().for_each(chain::say);

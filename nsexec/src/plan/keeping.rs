@@ -1,29 +1,20 @@
 //! The story of namespaces that outlive their processes: keeping them, and letting go.
 
 use crate::call::Call;
-use crate::cli::Cli;
-use crate::facts::Target;
+use crate::facts::{Errand, Target};
 use crate::keep::KeepCall;
-use crate::kept::{Directory, absolute};
+use crate::kept::Directory;
 use chain::{Failure, Kind, Plan, Step, quoted};
 
-/// The plan of a command line that runs no program: `--list`, `--forget`.
-///
-/// # Errors
-/// What was named is not there.
-pub fn errand(cli: &Cli) -> Result<Option<Plan<Call>>, Failure> {
-    if let Some(path) = &cli.forget {
-        let directory = Directory::look("--forget", path)?;
-        left_alone(&directory).iter().for_each(|line| chain::say(line));
-        return Ok(Some(Plan::of(forget(&directory))));
+/// The plan of a command line that runs no program.
+pub fn errand(errand: Errand) -> Plan<Call> {
+    match errand {
+        Errand::Forget(directory) => Plan::of(forget(&directory)),
+        Errand::List { within, json } => {
+            let why = "every namespace that is mounted on a file outlives its processes";
+            Plan::of(vec![step(why, KeepCall::List { within, json })])
+        }
     }
-    if !cli.list {
-        return Ok(None);
-    }
-    let within =
-        cli.program.iter().map(|path| absolute("--list", path.as_ref())).collect::<Result<_, _>>()?;
-    let why = "every namespace that is mounted on a file outlives its processes";
-    Ok(Some(Plan::of(vec![step(why, KeepCall::List { within, json: cli.json })])))
 }
 
 fn step(why: &'static str, call: KeepCall) -> Step<Call> {
@@ -122,18 +113,6 @@ fn forget(directory: &Directory) -> Vec<Step<Call>> {
     steps
 }
 
-/// What `--forget` leaves alone, in a line.
-fn left_alone(directory: &Directory) -> Option<String> {
-    let names: Vec<String> = directory.others.iter().map(quoted).collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "nsexec: {} stays: what is not of nsexec's keeping is in it: {}\n",
-            quoted(&directory.path),
-            names.join(", ")
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +199,17 @@ mod tests {
         assert!(story(forget(&foreign)).is_empty());
         // An empty directory that nsexec never kept anything in is none of its business.
         assert!(story(forget(&Directory { exists: true, ..empty() })).is_empty());
+    }
+
+    #[test]
+    fn what_is_left_alone_is_said_in_a_line_and_is_no_step() {
+        let foreign = Directory { exists: true, others: vec!["notes".into()], ..full() };
+        assert_eq!(
+            Errand::Forget(foreign).notice().unwrap(),
+            "nsexec: \"/run/box\" stays: what is not of nsexec's keeping is in it: \"notes\"\n"
+        );
+        assert_eq!(Errand::Forget(full()).notice(), None);
+        assert_eq!(errand(Errand::List { within: Vec::new(), json: false }).story().len(), 1);
     }
 
     #[test]

@@ -107,13 +107,13 @@ pub struct Cli {
     #[arg(long, requires = "list", hide_short_help = true, help_heading = "Kept by name")]
     pub json: bool,
 
-    /// Write the program's PID to descriptor N once everything is set up, and close it
+    /// Write the program's PID (with --init the reaper's) to descriptor N once everything is set up, and close it
     #[arg(long, value_name = "N", help_heading = "Together with others")]
     pub ready_fd: Option<i32>,
     /// Wait until descriptor N is at its end before the program starts
     #[arg(long, value_name = "N", help_heading = "Together with others")]
     pub wait_fd: Option<i32>,
-    /// Write the program's PID to FILE; where nsexec waits, it removes FILE at the end
+    /// Write the program's PID (with --init the reaper's) to FILE; where nsexec waits, it removes FILE at the end
     #[arg(long, value_name = "FILE", help_heading = "Together with others")]
     pub pid_file: Option<PathBuf>,
 

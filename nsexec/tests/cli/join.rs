@@ -32,3 +32,12 @@ fn a_process_in_our_own_namespaces_is_joined_where_it_is() {
     let script = stdout(&nsexec(&["--dry-run", "--join", &own, "--", "true"]));
     assert!(script.contains(&format!("nsenter --wd=/proc/{own}/cwd true\n")), "{script}");
 }
+
+#[test]
+fn the_help_says_whose_number_is_told_where_there_is_a_reaper() {
+    let help = stdout(&nsexec(&["--help"]));
+    for option in ["--ready-fd <N>", "--pid-file <FILE>"] {
+        let about = help.split(option).nth(1).unwrap().trim_start();
+        assert!(about.starts_with("Write the program's PID (with --init the reaper's) to "), "{about}");
+    }
+}

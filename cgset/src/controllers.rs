@@ -2,7 +2,7 @@
 
 use crate::label::shown;
 use crate::tree::{Hierarchy, Version};
-use chain::json_string;
+use chain::{cgroups_in, json_string};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -92,10 +92,8 @@ pub fn all(proc_cgroups: &str, self_cgroup: &str, mounted: &[Hierarchy]) -> Vec<
 /// The controllers on the hierarchy of version 1 that carries `controller` (`name=NAME` too), mounted or left over:
 /// proc_pid_cgroup(5).
 pub fn together(self_cgroup: &str, controller: &str) -> Option<Vec<String>> {
-    self_cgroup.lines().find_map(|line| {
-        let words: Vec<String> = line.split(':').nth(1)?.split(',').map(str::to_owned).collect();
-        words.iter().any(|word| word == controller).then_some(words)
-    })
+    let groups = cgroups_in(self_cgroup.as_bytes()).into_iter().map(|group| group.controllers);
+    groups.into_iter().find(|names| names.iter().any(|name| name == controller))
 }
 
 /// A line for each, or JSON.

@@ -15,6 +15,7 @@
 
 mod binfmt;
 mod caps;
+mod cgroup;
 mod child;
 mod exec;
 mod fail;
@@ -39,6 +40,7 @@ mod sys;
 mod wait;
 
 pub use caps::{CapSet, Capabilities, drop_bounding, keep_capabilities};
+pub use cgroup::{Cgroup, cgroups_in, cgroups_of};
 pub use exec::{DEFAULT_PATH, Program, TOOLS, c_string};
 pub use fail::{CANNOT_RUN, Failure, NOT_FOUND, TOOL_FAILED, in_words};
 pub use guard::{

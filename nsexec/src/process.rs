@@ -78,7 +78,7 @@ impl Process {
             true => inside(&read("uid_map"), status.uid).zip(inside(&read("gid_map"), status.gid)),
             false => Some((status.uid, status.gid)),
         };
-        let places = crate::cgroups::places(&read("cgroup"));
+        let places = chain::cgroups_in(&std::fs::read(directory.join("cgroup")).unwrap_or_default());
         let process = Process {
             number,
             pidfds,

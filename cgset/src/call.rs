@@ -12,7 +12,7 @@ use crate::label;
 use crate::listing;
 use crate::mark::Mark;
 use crate::mounting;
-use crate::moving;
+use crate::moving::{self, Found};
 use crate::stat;
 use crate::tree::{Hierarchy, Version};
 use crate::usage::{self, Notes, Target};
@@ -44,7 +44,7 @@ pub enum Call {
     /// `cgroup.procs`, a write for each process
     MoveMembers { from: PathBuf, to: PathBuf },
     /// `cgroup.procs` of each group
-    MoveProcess { process: u32, groups: Vec<PathBuf>, homes: Vec<Option<PathBuf>> },
+    MoveProcess { found: Found, groups: Vec<PathBuf> },
     /// `tasks` or `cgroup.procs`: 0 is the one who writes
     Join { doors: Vec<PathBuf> },
     /// `memory.oom_control` or `memory.events`
@@ -128,7 +128,7 @@ impl chain::Call for Call {
             }
             Call::RestoreDevices { directory } => return device_bpf::restore(directory, &state.devices),
             Call::MoveMembers { from, to } => move_members(from, to)?,
-            Call::MoveProcess { process, groups, homes } => moving::move_process(*process, groups, homes)?,
+            Call::MoveProcess { found, groups } => moving::move_process(found, groups)?,
             Call::Join { doors } => {
                 for door in doors {
                     write_file(door, "0").map_err(|refusal| refusal_at(door, "0", refusal))?;

@@ -9,7 +9,7 @@ use crate::group::Group;
 use crate::knobs::{self, Look, Write};
 use crate::label::{self, Label};
 use crate::mark::Mark;
-use crate::moving;
+use crate::moving::Found;
 use crate::place::Place;
 use crate::tree::{Hierarchy, Tree, Version};
 use chain::{Failure, Program};
@@ -47,7 +47,7 @@ pub struct Facts {
     /// CPUs and memory nodes of the nearest group above that is there: version 1 begins a new one without any.
     pub cpuset: Option<(String, String)>,
     /// The processes that are to be moved, each with its group in every hierarchy of `carriers`, where that can be told.
-    pub homes: Vec<(u32, Vec<Option<PathBuf>>)>,
+    pub found: Vec<Found>,
     /// The groups a cgset that was killed has left, for --gc.
     pub leftovers: Vec<Group>,
     /// Where memory is accounted for in a hierarchy that cgset mounted.
@@ -116,9 +116,9 @@ impl Facts {
             }
             Action::Tree => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }),
             Action::Move => {
-                let homes = cli.processes.iter().map(|process| moving::homes(*process, &facts.everywhere));
-                let homes = cli.processes.iter().copied().zip(homes).collect();
-                Ok(Facts { carriers: facts.everywhere.clone(), homes, ..facts })
+                let found = cli.processes.iter().map(|process| Found::look(*process, &facts.everywhere));
+                let found = found.collect();
+                Ok(Facts { carriers: facts.everywhere.clone(), found, ..facts })
             }
             Action::Gc => Ok(Facts { leftovers: leftovers(&tree), carriers: tree.hierarchies, ..facts }),
             _ => Ok(Facts { carriers: facts.everywhere.clone(), ..facts }.with_groups()),

@@ -27,7 +27,7 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
         Call::EnableControllers { directory, .. } => why_not_enabled(directory, errno),
         Call::WriteKnob { path, .. } => refusal::of(path, errno).or_else(|| why_not_written(path, errno)),
         Call::SetDevices { .. } => refusal::of_program(errno),
-        Call::MoveProcess { process, groups, .. } => why_not_moved(*process, groups, errno),
+        Call::MoveProcess { found, groups } => why_not_moved(found.process, groups, errno),
         Call::MountHierarchy { controllers, .. } => mounting::why_not_mounted(controllers, errno),
         Call::UnmountHierarchy { .. } if errno == Errno::EBUSY => {
             Some("a process stands in it or has one of its files open: fuser -vm DIR names it".into())

@@ -12,6 +12,7 @@ use crate::cli::{Action, Cli};
 use crate::facts::Facts;
 use crate::group::door;
 use crate::mark::Mark;
+use crate::moving::Found;
 use crate::tree::{Hierarchy, Version};
 use chain::{Failure, Fork, Made, Plan, Step, quoted};
 use labelling::labelling;
@@ -88,15 +89,16 @@ pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
 /// Each process by itself, and back where a later one is refused.
 fn moved(facts: &Facts) -> Vec<Step<Call>> {
     let groups: Vec<PathBuf> = facts.carriers.iter().map(|one| one.mount.join(&facts.group)).collect();
-    let step = |(process, homes): &(u32, Vec<Option<PathBuf>>)| {
-        let back = homes.iter().flatten().cloned().collect();
+    let step = |found: &Found| {
+        let back = found.homes.iter().flatten().cloned().collect();
+        let without_homes = Found { homes: Vec::new(), ..found.clone() };
         Step::new(
             "a process is moved by itself: its parent stays, and so do children that it has already",
-            Call::MoveProcess { process: *process, groups: groups.clone(), homes: homes.clone() },
+            Call::MoveProcess { found: found.clone(), groups: groups.clone() },
         )
-        .undo(Call::MoveProcess { process: *process, groups: back, homes: Vec::new() })
+        .undo(Call::MoveProcess { found: without_homes, groups: back })
     };
-    facts.homes.iter().map(step).collect()
+    facts.found.iter().map(step).collect()
 }
 
 fn name_of(facts: &Facts) -> String {

@@ -39,8 +39,8 @@ pub fn of(call: &Call) -> Shell {
                 text(&["for process in $(cat "], &from.join("cgroup.procs"), "); do echo \"$process\"");
             Shell::Line(joined([each, text(&[" > "], &to.join("cgroup.procs"), "; done")]))
         }
-        Call::MoveProcess { process, groups, .. } => {
-            lines(groups.iter().map(|group| echo(&process.to_string(), &group.join("cgroup.procs"))))
+        Call::MoveProcess { found, groups } => {
+            lines(groups.iter().map(|group| echo(&found.process.to_string(), &group.join("cgroup.procs"))))
         }
         Call::Join { doors } => lines(doors.iter().map(|door| echo("0", door))),
         Call::ReportOom { name, directory, version } => {

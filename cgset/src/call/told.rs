@@ -7,6 +7,7 @@ use crate::group;
 use crate::label;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS};
 use crate::mounting::{SOURCE, options};
+use crate::moving::Found;
 use crate::stat;
 use chain::quoted;
 use std::fmt::{self, Display};
@@ -54,7 +55,7 @@ impl Display for Call {
                     quoted(from.join("cgroup.procs"))
                 )
             }
-            Call::MoveProcess { process, groups, .. } => {
+            Call::MoveProcess { found: Found { process, .. }, groups } => {
                 let doors = groups.iter().map(|group| quoted(group.join("cgroup.procs")));
                 let lines: Vec<String> = doors.map(|door| format!("write({door}, \"{process}\")")).collect();
                 f.write_str(&lines.join("\n"))

@@ -331,7 +331,8 @@ fn the_tree_is_read_in_every_hierarchy_the_group_is_in() {
 #[test]
 fn each_process_is_moved_by_itself_into_every_hierarchy_of_the_group_and_back_on_failure() {
     let (cli, mut there) = with_group("--move 7 --move 8 web", &two(), None, &[], &[]);
-    there.homes = vec![(7, vec![Some("/cg/old".into())]), (8, vec![None])];
+    let found = |process, home| Found { process, handle: None, homes: vec![home] };
+    there.found = vec![found(7, Some("/cg/old".into())), found(8, None)];
     let plan = plan(&cli, there).unwrap();
     assert_eq!(
         plan.story(),
@@ -339,7 +340,7 @@ fn each_process_is_moved_by_itself_into_every_hierarchy_of_the_group_and_back_on
     );
     assert!(
         format!("{:?}", plan.steps[0])
-            .contains("undo: Some(MoveProcess { process: 7, groups: [\"/cg/old\"], homes: [] })")
+            .contains("undo: Some(MoveProcess { found: Found { process: 7, handle: None, homes: [] }, groups: [\"/cg/old\"] })")
     );
 }
 

@@ -5,7 +5,7 @@ mod report;
 use crate::cli::{Action, Cli};
 use crate::controllers::{self, Controller, OWN_CGROUPS};
 use crate::device_bpf;
-use crate::group::Group;
+use crate::group::{Group, walk};
 use crate::knobs::{self, Look, Write};
 use crate::label::{self, Label};
 use crate::mark::Mark;
@@ -267,17 +267,12 @@ fn inherited_cpuset(carrier: &Hierarchy, group: &Path) -> Option<(String, String
 
 /// Every transient group without a process, in any hierarchy.
 fn leftovers(tree: &Tree) -> Vec<Group> {
-    let mut found = Vec::new();
-    for hierarchy in &tree.hierarchies {
-        let mut unseen = vec![hierarchy.mount.clone()];
-        while let Some(directory) = unseen.pop() {
-            let Some(group) = Group::look(directory) else { continue };
-            unseen.extend(group.children.iter().map(|name| group.directory.join(name)));
-            if group.mark == Some(Mark::Transient) && group.members.is_empty() && group.children.is_empty() {
-                found.push(group);
-            }
-        }
-    }
+    let all = tree.hierarchies.iter().flat_map(|one| walk(&one.mount)).filter_map(Group::look);
+    let mut found: Vec<Group> = all
+        .filter(|group| {
+            group.mark == Some(Mark::Transient) && group.members.is_empty() && group.children.is_empty()
+        })
+        .collect();
     found.sort_by(|one, other| one.directory.cmp(&other.directory));
     found
 }

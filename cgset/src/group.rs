@@ -1,11 +1,14 @@
 //! A control group as a directory: its members, ending them, removing it.
 
+use crate::label::shown;
 use crate::mark::Mark;
 use crate::tree::{Hierarchy, Version};
 use chain::{Refusal, quoted};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,7 +19,7 @@ pub struct Group {
     pub mark: Option<Mark>,
     pub members: Vec<u32>,
     /// The names of the groups in it.
-    pub children: Vec<String>,
+    pub children: Vec<OsString>,
 }
 
 impl Group {
@@ -40,34 +43,37 @@ pub fn members(directory: &Path) -> Vec<u32> {
     members
 }
 
-/// A group and every group in it, each before those it stands in.
-pub fn with_inner(directory: &Path) -> Vec<PathBuf> {
+/// A group and every group in it, each before those in it, by name.
+pub fn walk(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut unseen = vec![directory.to_path_buf()];
     while let Some(directory) = unseen.pop() {
-        unseen.extend(children(&directory).iter().map(|name| directory.join(name)));
+        unseen.extend(children(&directory).iter().rev().map(|name| directory.join(name)));
         found.push(directory);
     }
-    found.reverse();
     found
 }
 
 /// The processes in a group and in those below it.
 pub fn members_of_all(directory: &Path) -> Vec<u32> {
-    let mut all: Vec<u32> = with_inner(directory).iter().flat_map(|one| members(one)).collect();
+    let mut all: Vec<u32> = walk(directory).iter().flat_map(|one| members(one)).collect();
     all.sort_unstable();
     all.dedup();
     all
 }
 
 /// The names of the groups in a group.
-pub fn children(directory: &Path) -> Vec<String> {
+pub fn children(directory: &Path) -> Vec<OsString> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut names: Vec<String> =
-        groups.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<OsString> = groups.map(|entry| entry.file_name()).collect();
     names.sort();
     names
+}
+
+/// Names of groups for a message.
+pub fn named(children: &[OsString]) -> String {
+    children.iter().map(|name| shown(name.as_bytes())).collect::<Vec<_>>().join(", ")
 }
 
 /// Process ids for a message.
@@ -194,4 +200,22 @@ pub fn remove_parents(directory: &Path, mount: &Path) {
 pub fn door(hierarchy: &Hierarchy, group: &Path) -> PathBuf {
     let file = if hierarchy.version == Version::One { "tasks" } else { "cgroup.procs" };
     hierarchy.mount.join(group).join(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn a_group_is_walked_by_name_whatever_its_bytes() {
+        let top = std::env::temp_dir().join(format!("cgset-walk-{}", std::process::id()));
+        let odd = top.join("b").join(OsStr::from_bytes(b"x\xff"));
+        std::fs::create_dir_all(odd.join("in")).unwrap();
+        std::fs::create_dir_all(top.join("a")).unwrap();
+        let expected = [top.clone(), top.join("a"), top.join("b"), odd.clone(), odd.join("in")];
+        assert_eq!(walk(&top), expected);
+        assert_eq!(named(&children(&top.join("b"))), "x\\xff");
+        std::fs::remove_dir_all(&top).unwrap();
+    }
 }

@@ -1,12 +1,12 @@
 //! All groups of all hierarchies, with who is in them: what --tree prints.
 
-use crate::group::members;
+use crate::group::{members, walk};
 use crate::label::{self, Label, shown};
 use crate::mark::Mark;
 use crate::tree::{Hierarchy, Version};
 use chain::json_string;
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -64,31 +64,16 @@ fn heading(hierarchy: &Hierarchy) -> String {
 
 /// The groups of one hierarchy, each before those in it, and every process in one of them.
 fn entries(hierarchy: &Hierarchy, group: &Path) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    let mut unseen = vec![group.to_path_buf()];
-    while let Some(group) = unseen.pop() {
-        let directory = hierarchy.mount.join(&group);
-        let mut inner: Vec<PathBuf> = names(&directory).iter().map(|name| group.join(name)).collect();
-        inner.sort_by(|one, other| other.cmp(one));
-        unseen.extend(inner);
-        entries.push(Entry {
-            hierarchy: name(hierarchy),
-            procs: members(&directory).into_iter().filter(|process| *process > 0).collect(),
-            mark: Mark::of(&directory),
-            labels: label::of(&directory),
-            group: Path::new("/").join(group),
-        });
-    }
+    let entry = |directory: PathBuf| Entry {
+        hierarchy: name(hierarchy),
+        procs: members(&directory).into_iter().filter(|process| *process > 0).collect(),
+        mark: Mark::of(&directory),
+        labels: label::of(&directory),
+        group: Path::new("/").join(directory.strip_prefix(&hierarchy.mount).unwrap_or(&directory)),
+    };
+    let mut entries: Vec<Entry> = walk(&hierarchy.mount.join(group)).into_iter().map(entry).collect();
     settle(&mut entries, &hierarchy.mount);
     entries
-}
-
-fn names(directory: &Path) -> Vec<OsString> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.file_name())
-        .collect()
 }
 
 /// A process whose threads stand in several groups (version 1), or that moved while they were read, is in the group of its

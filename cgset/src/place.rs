@@ -1,7 +1,7 @@
 //! A directory that is, or is to be, the root of a hierarchy of version 1: what is there, and what was asked for.
 
 use crate::controllers::{NS, OWN_CGROUPS, together};
-use crate::group::Group;
+use crate::group::{Group, walk};
 use crate::label::shown;
 use crate::mark::Mark;
 use crate::mounting::SOURCE;
@@ -152,16 +152,7 @@ fn entries(directory: &Path) -> Option<Entries> {
 
 /// Every group of a hierarchy but its root, the innermost first.
 fn groups_below(root: &Path) -> Vec<Group> {
-    let mut found = Vec::new();
-    let mut unseen = vec![root.to_path_buf()];
-    while let Some(directory) = unseen.pop() {
-        let Some(group) = Group::look(directory) else { continue };
-        unseen.extend(group.children.iter().map(|name| group.directory.join(name)));
-        found.push(group);
-    }
-    found.reverse();
-    found.retain(|group| group.directory != root);
-    found
+    walk(root).into_iter().skip(1).rev().filter_map(Group::look).collect()
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ pub fn remove(
     }
     let mut is_made = false;
     for (mount, directory) in directories {
-        for one in group::with_inner(directory).iter().filter(|one| with_inner || *one == directory) {
+        for one in group::walk(directory).iter().rev().filter(|one| with_inner || *one == directory) {
             is_made |= group::remove(one)?;
         }
         group::remove_parents(directory, mount);

@@ -1,6 +1,6 @@
 //! Why the kernel said no to a limit that is more than a number, and what helps.
 
-use crate::group::children;
+use crate::group::{children, named};
 use nix::errno::Errno;
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub fn of(path: &Path, errno: Errno) -> Option<String> {
         Errno::EOPNOTSUPP if is_io => Some("that disk has no scheduler that counts weights".into()),
         Errno::EINVAL if file.starts_with("devices.") && !children(directory).is_empty() => Some(format!(
             "a group with groups in it ({}) cannot go from everything to a list, or back: give the list before they are made",
-            children(directory).join(", ")
+            named(&children(directory))
         )),
         Errno::EPERM if file == "devices.allow" && nix::unistd::geteuid().is_root() => {
             let above = directory.parent().unwrap_or(directory);

@@ -3,7 +3,7 @@
 use super::mounting::emptied;
 use crate::call::Call;
 use crate::facts::Facts;
-use crate::group::{Group, listed};
+use crate::group::{Group, listed, named};
 use crate::tree::Hierarchy;
 use chain::{Failure, Step, quoted};
 
@@ -32,7 +32,7 @@ fn refuse_in_use(facts: &Facts, instead: &str) -> Result<(), Failure> {
     }
     match facts.present().find(|group| !group.children.is_empty()) {
         Some(parent) => {
-            Err(Failure::new(format!("{name}: there are groups in it: {}", parent.children.join(", ")))
+            Err(Failure::new(format!("{name}: there are groups in it: {}", named(&parent.children)))
                 .hint(format!("{instead}remove those first: cgset --remove GROUP")))
         }
         None => Ok(()),

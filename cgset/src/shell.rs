@@ -114,8 +114,12 @@ pub fn of(call: &Call) -> Shell {
             ]);
             Shell::Line(line)
         }
-        Call::PrintControllers { .. } => {
-            Shell::Line("cat /proc/cgroups; grep -s . /sys/fs/cgroup/cgroup.controllers || :".into())
+        Call::PrintControllers { controllers, .. } => {
+            let two = controllers.iter().find(|one| one.version == Some(Version::Two));
+            Shell::Line(match two.and_then(|one| one.mount.as_ref()) {
+                Some(mount) => text(&["cat /proc/cgroups "], &mount.join("cgroup.controllers"), ""),
+                None => "cat /proc/cgroups".into(),
+            })
         }
         Call::PrintTree { hierarchies, group, .. } => {
             let places = hierarchies.iter().map(|one| one.mount.join(group).into_os_string());
@@ -198,6 +202,7 @@ fn joined(parts: impl IntoIterator<Item = OsString>) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controllers::Controller;
     use std::process::Command;
 
     /// Of a script that is less patient.
@@ -205,6 +210,25 @@ mod tests {
         let Shell::Line(line) = of(call) else { return None };
         let line = line.to_str().unwrap().replace("-lt 500", "-lt 3");
         Command::new("sh").arg("-c").arg(line).status().unwrap().code()
+    }
+
+    #[test]
+    fn the_controllers_of_version_2_are_read_where_it_is_mounted() {
+        let line = |version| {
+            let one = Controller {
+                name: "misc".into(),
+                version: Some(version),
+                together: Vec::new(),
+                mount: Some("/run/cg 2".into()),
+                enabled: true,
+            };
+            match of(&Call::PrintControllers { controllers: vec![one], json: false }) {
+                Shell::Line(line) => line,
+                _ => OsString::new(),
+            }
+        };
+        assert_eq!(line(Version::Two), "cat /proc/cgroups '/run/cg 2/cgroup.controllers'");
+        assert_eq!(line(Version::One), "cat /proc/cgroups");
     }
 
     #[test]

@@ -111,6 +111,11 @@ pub fn write_report(notes: &Notes, name: &str, target: Option<Target>) -> Result
         say(&text);
         return Ok(Answer::Made(text.len().to_string()));
     };
+    // All is put away: from here on a signal ends this process as it would any other, if nobody ever reads.
+    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM]
+        .into_iter()
+        .collect::<SigSet>()
+        .thread_unblock()?;
     // A reader that has gone is an error to be told, and no reason to die.
     let mut pipe = SigSet::empty();
     pipe.add(Signal::SIGPIPE);

@@ -83,6 +83,19 @@ hog='$x = "x" x (shift() << 20); sleep 0'
 	[ "$status" = 0 ] && [ "$(of_report report status)" = 0 ] || fail "$status: $(cat report)"
 }
 
+@test "where nobody ever reads the report, a signal ends the wait" {
+	mkfifo pipe
+	for signal in TERM INT; do
+		start cgset --transient --report=pipe "$group" -- touch ran
+		until_true exists ran
+		until_true no_groups
+		kill -s "$signal" "$started"
+		finish
+		[ "$status" -gt 128 ] || fail "$signal: $status"
+		rm ran
+	done
+}
+
 @test "the report goes where it was asked to go, whatever the program puts there" {
 	echo precious >precious
 	for before in none file fifo; do

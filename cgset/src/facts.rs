@@ -265,14 +265,17 @@ fn inherited_cpuset(carrier: &Hierarchy, group: &Path) -> Option<(String, String
     })
 }
 
-/// Every transient group without a process, in any hierarchy.
+/// Every transient group without a process in it or below it, in any hierarchy. Groups in it that are not of cgset's making
+/// were its program's.
 fn leftovers(tree: &Tree) -> Vec<Group> {
     let all = tree.hierarchies.iter().flat_map(|one| walk(&one.mount)).filter_map(Group::look);
-    let mut found: Vec<Group> = all
-        .filter(|group| {
-            group.mark == Some(Mark::Transient) && group.members.is_empty() && group.children.is_empty()
-        })
-        .collect();
+    let is_left = |group: &Group| {
+        let below = walk(&group.directory).into_iter().skip(1).filter_map(Group::look);
+        group.members.is_empty()
+            && below.into_iter().all(|inner| inner.mark.is_none() && inner.members.is_empty())
+    };
+    let mut found: Vec<Group> =
+        all.filter(|group| group.mark == Some(Mark::Transient) && is_left(group)).collect();
     found.sort_by(|one, other| one.directory.cmp(&other.directory));
     found
 }

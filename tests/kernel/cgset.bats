@@ -189,7 +189,8 @@ cgset: hint: \"${directory%/*}\" belongs to user 0: run it as root"* ]] || fail 
 
 @test "kill -9 of the one that waits: the program dies with it; the next of that name, or --gc, cleans up" {
 	for cure in next gc; do
-		start cgset --transient --pids 20 "$group" -- sleeper 1000
+		start cgset --transient --pids 20 "$group" -- \
+			sh -c '[ "$1" = next ] || mkdir -p "$2/a/b"; exec sleeper 1000' - $cure "$(place pids)"
 		until_true pgrep -x sleeper
 		kill -9 "$started"
 		finish

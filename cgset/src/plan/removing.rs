@@ -82,6 +82,6 @@ pub fn remove_leftover(group: &Group, facts: &Facts) -> Step<Call> {
     let directories = vec![(mount.cloned().unwrap_or_default(), group.directory.clone())];
     Step::new(
         "transient, empty, and nobody waits for it: a cgset that was killed has left it",
-        Call::RemoveGroup { directories, leave_if_busy: true, with_inner: false },
+        Call::RemoveGroup { directories, leave_if_busy: true, with_inner: true },
     )
 }

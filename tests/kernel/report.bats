@@ -102,14 +102,14 @@ hog='$x = "x" x (shift() << 20); sleep 0'
 		rm -f out
 		case $before in
 		file) echo older >out ;;
-		fifo) mkfifo out && { cat out >read & } ;;
+		fifo) mkfifo out && { cat out >was-read & } ;;
 		esac
 		ln -f out kept 2>/dev/null || :
 		cgset --transient --report=out "$group" -- ln -sf precious out
 		[ "$(cat precious)" = precious ] || fail "$before: $(cat precious)"
 		case $before in
 		file) [ "$(of_report kept status)" = 0 ] ;;
-		fifo) wait $! && [ "$(of_report read status)" = 0 ] ;;
+		fifo) wait $! && [ "$(of_report was-read status)" = 0 ] ;;
 		esac
 	done
 	# A file that was made for it goes when there will be none.

@@ -18,13 +18,13 @@ namespaces_of() {
 }
 
 # Runs a command in a world of its own: mounts, network, names, queues and processes in which nothing it does reaches
-# the machine. What still runs when it ends is killed. BOXUTILS_OUTSIDE tells it the namespaces it must not be in.
+# the machine, and with every signal at its default, whoever started this. What still runs when it ends is killed. BOXUTILS_OUTSIDE tells it the namespaces it must not be in.
 in_world() {
 	BOXUTILS_OUTSIDE=$(namespaces_of self) unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc sh -euc '
 		hostname world
 		ip link set lo up
 		echo 0 >/proc/sys/net/ipv4/ip_forward
-		exec "$@"' world "$@"
+		exec env --default-signal "$@"' world "$@"
 }
 
 # Runs a command as the user nobody, with no capability and no group.

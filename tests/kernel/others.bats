@@ -46,3 +46,19 @@ cgset: hint: only what cgset mounted is taken away by it; umount(8) unmounts any
 is_no_hierarchy() {
 	! grep -q ":name=$1:" /proc/self/cgroup
 }
+
+@test "a group around it that somebody makes just now, and that has no CPU yet, is waited for" {
+	! is_two cpuset || return 0 # there a group without CPUs has those around it
+	around=$(place cpuset)
+	mkdir "$around"
+	(sleep 0.1 && cat "$around/../cpuset.mems" >"$around/cpuset.mems" && cat "$around/../cpuset.cpus" >"$around/cpuset.cpus") &
+	cgset --cpuset 0 "$group/in"
+	wait $!
+	[ "$(cat "$around/in/cpuset.cpus")" = 0 ]
+	cgset --remove "$group/in"
+	rmdir "$around"
+	# Not for ever.
+	mkdir "$around"
+	run -125 cgset --cpuset 0 "$group/in"
+	rmdir "$around"
+}

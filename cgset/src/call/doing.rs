@@ -28,14 +28,21 @@ pub fn write_file(path: &Path, text: &str) -> Result<Answer, Refusal> {
     Ok(file.write(text.as_bytes()).map(|length| Answer::Made(length.to_string()))?)
 }
 
-/// A group that was just removed counts as being in the one around it for a moment, and while one is there the kernel takes
-/// no `a` for that one's devices.
+/// Two refusals are of the moment. A group that was just removed counts as being in the one around it, and while one is there
+/// the kernel takes no `a` for that one's devices. And a group around it that somebody makes just now has no CPU yet.
 pub fn write_knob(path: &Path, value: &str) -> Result<Answer, Refusal> {
     let mut answer = write_file(path, value);
-    for _ in 0..20 {
-        let is_refused = matches!(&answer, Err(refusal) if refusal.errno == Some(Errno::EINVAL));
+    for _ in 0..50 {
+        let errno = answer.as_ref().err().and_then(|refusal| refusal.errno);
         let directory = path.parent().unwrap_or(Path::new("/"));
-        if !(is_refused && is_for_devices(path) && value == "a" && group::children(directory).is_empty()) {
+        let may_pass = match errno {
+            Some(Errno::EINVAL) => {
+                is_of(path, "devices.") && value == "a" && group::children(directory).is_empty()
+            }
+            Some(Errno::EACCES) => is_of(path, "cpuset.") && has_none_above(path),
+            _ => false,
+        };
+        if !may_pass {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
@@ -44,8 +51,16 @@ pub fn write_knob(path: &Path, value: &str) -> Result<Answer, Refusal> {
     answer
 }
 
-fn is_for_devices(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("devices."))
+/// Whether the group around it has an empty file of that name.
+fn has_none_above(path: &Path) -> bool {
+    let above = path.parent().and_then(Path::parent).zip(path.file_name());
+    above.is_some_and(|(group, file)| {
+        std::fs::read_to_string(group.join(file)).is_ok_and(|text| text.trim().is_empty())
+    })
+}
+
+fn is_of(path: &Path, controller: &str) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(controller))
 }
 
 /// One of several writes was refused: which.

@@ -45,7 +45,7 @@ leads_out() {
 "*": hint: $hint: that is none of the root's own" ]] || fail "$stderr"
 }
 
-@test "F3: a script of the image whose interpreter is /proc/self/exe, however deep, is not run" {
+@test "a script of the image whose interpreter is /proc/self/exe, however deep, is not run" {
 	image_program /bin/evil '#!/proc/self/exe'
 	image_program /bin/deeper '#!/bin/evil -x'
 	image_program /bin/deepest '#! /bin/deeper'
@@ -61,7 +61,7 @@ leads_out() {
 	done
 }
 
-@test "F3: nor one that is a link to it, or whose interpreter is; nor a loader of libraries" {
+@test "nor one that is a link to it, or whose interpreter is; nor a loader of libraries" {
 	ln -s /proc/self/exe image/bin/linked
 	ln -s linked image/bin/linked-twice
 	image_program /bin/by-link '#!/bin/linked-twice'
@@ -75,7 +75,7 @@ leads_out() {
 	leads_out /proc/self/exe /proc/self/exe "$@"
 }
 
-@test "F3: nor by a bare name, and not as the shell that is run where no program is named" {
+@test "nor by a bare name, and not as the shell that is run where no program is named" {
 	image_program /bin/evil '#!/proc/self/exe'
 	run -126 --separate-stderr nsexec --pid -- pivot image evil
 	[[ $stderr == *'/evil"): it leads out of the new root'* ]]

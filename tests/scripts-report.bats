@@ -145,13 +145,66 @@ fake() {
 	[ "$status" = 1 ]
 }
 
+# Makes a machine whose PATH has no typst, and a cache that has none.
+without_typst() {
+	local dir
+	export XDG_CACHE_HOME=$PWD/cache
+	typst_home=$XDG_CACHE_HOME/boxutils/typst-$(sed -n 's/^typst_release=//p' "$build")
+	command -v typst >/dev/null || return 0
+	mkdir programs
+	while read -r dir; do
+		ln -s "$dir"/* programs 2>/dev/null || :
+	done < <(tr : '\n' <<<"$PATH")
+	rm programs/typst
+	PATH=$PWD/programs:/nowhere
+}
+
+# Puts a python3 first in PATH whose pip leaves a line in `tried` and does $1; $target is where it is to install.
+fake_pip() {
+	fake python3 '[ "$2 $3" != "pip --version" ] || exit 0
+		for target; do [ "$before" != --target ] || break; before=$target; done
+		echo "$target" >>tried
+		'"$1"
+}
+
 @test "no Typst and none to be had: said, with the cure, and nothing half is left" {
-	fake python3 '[ "$2" != pip ] || [ "$3" = --version ] || { echo no network >&2; exit 1; }'
-	HOME=$PWD XDG_CACHE_HOME=$PWD/cache run --separate-stderr "$build" --dir "$results" --output report.pdf
+	without_typst
+	fake_pip 'echo no network >&2; exit 1'
+	run --separate-stderr "$build" --dir "$results" --output report.pdf
 	[ "$status" = 1 ]
 	[[ $stderr == *'pip could not install typst'*'hint: '*PATH* ]]
-	[ -z "$(ls -A cache/boxutils)" ]
+	[ "$(wc -l <tried)" = 3 ]
+	[ -z "$(find cache/boxutils tmp -mindepth 1)" ]
 	[ ! -e report.pdf ]
+}
+
+@test "a fetch that fails twice is tried a third time; what was half made before is replaced" {
+	without_typst
+	fake_pip '[ "$(wc -l <tried)" = 3 ] || exit 1; mkdir "$target/typst" && : >"$target/typst/__init__.py"'
+	mkdir -p "$typst_home/typst"
+	run -0 --separate-stderr "$build" --prepare
+	[ "$(wc -l <tried)" = 3 ]
+	[ -e "$typst_home/typst/__init__.py" ]
+	[ "$(ls -A cache/boxutils)" = "${typst_home##*/}" ]
+	[ -z "$(ls -A tmp)" ]
+	# Once it is there nothing is fetched.
+	run -0 --separate-stderr "$build" --prepare
+	[ "$(wc -l <tried)" = 3 ]
+	[ -z "$output$stderr" ]
+}
+
+@test "ended while it fetches, it ends that and leaves nothing" {
+	without_typst
+	fake_pip ': >"$TMPDIR/half"; exec sleep 60'
+	"$build" --prepare 3>&- &
+	for _ in $(seq 300); do [ ! -e tried ] || break; sleep 0.1; done
+	[ -e tried ]
+	kill -TERM $!
+	began=$SECONDS status=0
+	wait $! || status=$?
+	[ "$status" = 143 ]
+	[ $((SECONDS - began)) -lt 30 ]
+	[ -z "$(find cache/boxutils tmp -mindepth 1)" ]
 }
 
 @test "ended in the middle it leaves nothing" {

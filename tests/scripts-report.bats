@@ -105,6 +105,31 @@ fake() {
 	awk -v ratio="$ratio" -v cost="$cost" 'BEGIN { exit !((ratio - cost) ^ 2 < 1e-8) }'
 }
 
+# Prints the points of a block, as gnuplot counts them, of two columns of a file: FILE BLOCK X:Y.
+points_of() {
+	gnuplot -e "set datafile separator \"\\t\"; set table \"points\"; plot \"$1\" index $2 using $3 with points"
+	awk '$3 == "i" { print $1, $2 }' points
+}
+
+@test "a test that was not measured leaves its panel empty, and every other its own" {
+	sed -i /,memory-read,/d "$results/summary.csv" "$results/runs.csv"
+	sed -i /,spaced,/d "$results/starts.csv"
+	"$build" --dir "$results" --output report.pdf --keep-sources kept
+	[ -z "$(points_of kept/order.tsv 2 1:2)$(points_of kept/ladder.tsv 2 1:3)$(points_of kept/starts.tsv 0 2:1)" ]
+	# The next one is that of memory-write.
+	[ "$(points_of kept/order.tsv 3 1:2 | cut -d' ' -f1)" = "$(awk -F, '$4 == "memory-write" { print $1 }' "$results/runs.csv")" ]
+	last=$(awk -F, '$1 == "container" && $2 == "memory-write" { print 1 / $6 }' "$results/summary.csv")
+	awk -v last="$last" '{ at = $2 } END { exit !((at - 100 * (last - 1)) ^ 2 < 1e-4) }' <<<"$(points_of kept/ladder.tsv 3 1:3)"
+	[ "$(points_of kept/starts.tsv 2 2:1 | wc -l)" = "$(grep -c ,burst, "$results/starts.csv")" ]
+}
+
+@test "where nothing was started, or nothing at all of LXC, there is a report all the same" {
+	sed -i 2,\$d "$results/starts.csv" "$results/starts-summary.csv"
+	sed -i /lxc/d "$results/summary.csv"
+	run -0 --separate-stderr "$build" --dir "$results" --output report.pdf
+	[ -s report.pdf ]
+}
+
 @test "--template: another layout, the same words; a broken one is said and the report before is kept" {
 	cat >mine.typ <<-'END'
 		#let report(title: "", subtitle: "", author: "", date: "", body) = [OUR UNIVERSITY #title #body]

@@ -4,7 +4,7 @@
 #
 # Every ratio becomes a cost: the time one unit of work takes, against the host. 1 is the host, 1.1 is ten percent slower,
 # whether seconds or MiB/s were measured. Writes, separated by tabs, blocks apart by two empty lines as gnuplot wants them,
-# the tests in the order of style.gp:
+# the tests in the order of style.gp; a block without a row holds one line of NaN, or gnuplot would not count it:
 #
 #     attributes.tsv  a block for the container, one for LXC: row, cost, low, high
 #     ladder.tsv      a block a test: step, cost before, cost, low, high in percent more than the host
@@ -12,6 +12,12 @@
 #     order.tsv       a block a test: run order, percent from the median of its place, 1 host, 2 container, 3 LXC, 4 others
 
 function cost_of(ratio, unit) { return unit == "s" ? ratio : 1 / ratio }
+
+# Ends a block of so many rows.
+function end_block(rows, out) {
+	if (!rows) print "NaN\tNaN\tNaN\tNaN\tNaN" >out
+	printf "\n\n" >out
+}
 
 function keys(text, list) { return split(text, list, " ") }
 
@@ -23,58 +29,70 @@ function by_value(list, value, n,    i, j, held) {
 	}
 }
 
-function attributes(out,    p, i, row, key) {
+function attributes(out,    p, i, rows, key) {
 	for (p = 1; p <= keys("container lxc", pair); p++) {
 		print "# " pair[p] >out
+		rows = 0
 		for (i = 1; i <= tests; i++) {
 			key = pair[p] SUBSEP test[i]
-			if (key in cost)
-				printf "%d\t%.5f\t%.5f\t%.5f\n", i, cost[key], low[key], high[key] >out
+			if (!(key in cost)) continue
+			printf "%d\t%.5f\t%.5f\t%.5f\n", i, cost[key], low[key], high[key] >out
+			rows++
 		}
-		printf "\n\n" >out
+		end_block(rows, out)
 	}
 }
 
-function ladder(out,    i, p, key, before) {
+function ladder(out,    i, p, rows, key, before) {
 	for (i = 1; i <= tests; i++) {
 		print "# " test[i] >out
-		before = 0
+		rows = before = 0
 		for (p = 1; p <= places; p++) {
 			key = place[p] SUBSEP test[i]
 			if (!(key in cost)) continue
 			printf "%d\t%.3f\t%.3f\t%.3f\t%.3f\n", p, before, 100 * (cost[key] - 1), 100 * (low[key] - 1), 100 * (high[key] - 1) >out
 			before = 100 * (cost[key] - 1)
+			rows++
 		}
-		printf "\n\n" >out
+		end_block(rows, out)
 	}
 }
 
-function order(out,    i, r, kind) {
+function order(out,    i, r, rows, kind) {
 	for (i = 1; i <= tests; i++) {
 		print "# " test[i] >out
+		rows = 0
 		for (r = 1; r <= runs; r++) {
 			if (run_test[r] != test[i] || !((run_place[r] SUBSEP test[i]) in median)) continue
 			kind = run_place[r] in kinds ? kinds[run_place[r]] : 4
 			printf "%d\t%.3f\t%d\n", run_order[r], 100 * (run_value[r] / median[run_place[r], test[i]] - 1), kind >out
+			rows++
 		}
-		printf "\n\n" >out
+		end_block(rows, out)
 	}
 }
 
-function starts(out,    m, w, s) {
+function starts(out,    m, w, s, rows) {
 	for (w in first) way[++ways] = w
 	by_value(way, first, ways)
 	for (m = 1; m <= keys("spaced burst", modes); m++) {
 		print "# " modes[m] >out
+		rows = 0
 		for (w = 1; w <= ways; w++)
 			for (s = 1; s <= started; s++)
-				if (start_way[s] == way[w] && start_mode[s] == modes[m])
+				if (start_way[s] == way[w] && start_mode[s] == modes[m]) {
 					printf "%d\t%.4f\n", w, start_first[s] / 1000 >out
-		printf "\n\n# medians\n" >out
+					rows++
+				}
+		end_block(rows, out)
+		print "# medians" >out
+		rows = 0
 		for (w = 1; w <= ways; w++)
-			if ((way[w] SUBSEP modes[m]) in start_median)
+			if ((way[w] SUBSEP modes[m]) in start_median) {
 				printf "%d\t%.4f\t%s\n", w, start_median[way[w], modes[m]] / 1000, way[w] in names ? names[way[w]] : way[w] >out
-		printf "\n\n" >out
+				rows++
+			}
+		end_block(rows, out)
 	}
 }
 

@@ -18,7 +18,8 @@ do for [panel = 1:8] {
 	set title word(tests, panel) font "DejaVu Sans,10.5" offset 0, -0.6
 	set ylabel (panel % 4 == 1 ? "% from the median" : "") offset 1.2
 	set xlabel (panel > 4 ? "run" : "")
-	plot file index (panel - 1) using 1:($3 == 4 ? $2 : NaN) with points linetype 3 pointtype 2 pointsize 0.3, \
+	plot 0 with lines linecolor rgb "#dddddd" linewidth 0.7, \
+	     file index (panel - 1) using 1:($3 == 4 ? $2 : NaN) with points linetype 3 pointtype 2 pointsize 0.3, \
 	     file index (panel - 1) using 1:($3 == 3 ? $2 : NaN) with points linetype 2 pointtype 8 pointsize 0.55, \
 	     file index (panel - 1) using 1:($3 == 2 ? $2 : NaN) with points linetype 2 pointtype 4 pointsize 0.5, \
 	     file index (panel - 1) using 1:($3 == 1 ? $2 : NaN) with points linetype 1 pointtype 7 pointsize 0.4

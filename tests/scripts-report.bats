@@ -27,6 +27,12 @@ fake() {
 	case $PATH in "$PWD/fakes:"*) ;; *) PATH=$PWD/fakes:$PATH ;; esac
 }
 
+# Prints the points of a block, as gnuplot counts them, of two columns of a file: FILE BLOCK X:Y.
+points_of() {
+	gnuplot -e "set datafile separator \"\\t\"; set table \"points\"; plot \"$1\" index $2 using $3 with points"
+	awk '$3 == "i" { print $1, $2 }' points
+}
+
 @test "a report: every section, every attribute with its numbers, and nothing but the PDF is left" {
 	run --separate-stderr "$build" --dir "$results" --output report.pdf
 	[ "$status" = 0 ]
@@ -79,6 +85,25 @@ fake() {
 	[[ $(words_of report.pdf) == *'every cell of the plan has its measurements'* ]]
 }
 
+@test "where the host or the floor could not be measured, the rest has its figures and no ratio" {
+	# As scripts/bench leaves them.
+	awk -F, -v OFS=, '$2 == "threads" { if ($1 == "host") next; $6 = $7 = $8 = "" } { print }' "$results/summary.csv" >summary
+	mv summary "$results/summary.csv"
+	sed -i '/,host,threads,/d' "$results/runs.csv"
+	sed -i -e /^floor,/d -e '2,$s/,[^,]*$/,/' "$results/starts-summary.csv"
+	sed -i /,floor,/d "$results/starts.csv"
+	run -0 --separate-stderr "$build" --dir "$results" --output report.pdf --keep-sources kept
+	[ -z "$output$stderr" ]
+	text=$(words_of report.pdf)
+	median=$(awk -F, '$1 == "container" && $2 == "threads" { print $4 }' "$results/summary.csv")
+	[[ $text == *"thread execution – $median s – "* ]]
+	[[ $text == *'thread execution. In our container the same work has no measurement of the host to be held against.'* ]]
+	[[ $text == *'LXC 20 47.00 ms '*' ms – '* ]]
+	[ -z "$(points_of kept/ladder.tsv 1 1:3)" ] && [ "$(points_of kept/ladder.tsv 2 1:3 | wc -l)" = 6 ]
+	[ -n "$(points_of kept/order.tsv 1 1:2)" ]
+	[ "$(points_of kept/attributes.tsv 0 1:2 | cut -d' ' -f1 | xargs)" = '1 3 4 5 6 7 8' ]
+}
+
 @test "the whys of --explain are the report's own steps" {
 	"$build" --dir "$results" --output report.pdf
 	text=$(words_of report.pdf)
@@ -103,12 +128,6 @@ fake() {
 	ratio=$(awk -F, '$1 == "container" && $2 == "cpu" { print $6 }' "$results/summary.csv")
 	cost=$(awk -F '\t' '$1 == 1 { print $2; exit }' kept/attributes.tsv)
 	awk -v ratio="$ratio" -v cost="$cost" 'BEGIN { exit !((ratio - cost) ^ 2 < 1e-8) }'
-}
-
-# Prints the points of a block, as gnuplot counts them, of two columns of a file: FILE BLOCK X:Y.
-points_of() {
-	gnuplot -e "set datafile separator \"\\t\"; set table \"points\"; plot \"$1\" index $2 using $3 with points"
-	awk '$3 == "i" { print $1, $2 }' points
 }
 
 @test "a test that was not measured leaves its panel empty, and every other its own" {

@@ -110,6 +110,8 @@ FNR == 1 { file++; next }
 file == 1 {
 	key = $1 SUBSEP $2
 	median[key] = $4
+	# Where the host has no figure there is nothing to hold this one against.
+	if ($6 == "") next
 	cost[key] = cost_of($6, $5)
 	low[key] = $5 == "s" ? $7 : cost_of($8, $5)
 	high[key] = $5 == "s" ? $8 : cost_of($7, $5)

@@ -120,6 +120,26 @@ only_the_lab() {
 	done
 }
 
+@test "interrupted just when it has written a file into the container, it removes that" {
+	start_lab --volume lab/home.img:/home
+	mkdir -p broken/target/x86_64-unknown-linux-gnu
+	ln -s "$BOXUTILS_BIN" broken/target/x86_64-unknown-linux-gnu/release
+	cp -r "$top/scripts" broken/scripts
+	for place in /home /var/tmp; do
+		cat >broken/scripts/container <<-END
+			#!/bin/sh
+			case "\$*" in "exec "*echo*" $place/.verify-"*) "$top/scripts/container" "\$@" && touch written && exec kill -TERM \$PPID ;; esac
+			exec "$top/scripts/container" "\$@"
+		END
+		start broken/scripts/lab.d/verify
+		finish
+		[ "$status" = 143 ] || fail "$place: status $status"
+		rm written
+		only_the_lab
+	done
+	runs
+}
+
 @test "without a lab, and where its container does not run, that is said with the cure" {
 	run -125 --separate-stderr -- env LAB_DIR="$PWD/nowhere" "$top/scripts/lab" verify
 	[[ $stderr == "lab verify: there is no lab in $PWD/nowhere"$'\n'*'lab up'* ]] || fail "$stderr"

@@ -28,6 +28,7 @@ prepare_live() {
 	own=$lab_name-verify-$$
 	[ -d "$lab" ] || refuse "there is no lab in $lab" 'lab up makes one; LAB_DIR names another place'
 	pid=$(program_of_container "$lab_name") || refuse "the lab's container, $lab_name, does not run" 'lab up starts it'
+	notes=
 	live=$(mktemp -d "$lab/.verify.XXXXXX")
 	: >"$live/names"
 	echo "$own-" >"$live/own"
@@ -41,10 +42,25 @@ program_of_container() {
 cleanup_live() {
 	[ -n "${live-}" ] || return 0
 	end_neighbour
+	remove_notes
 	while read -r started; do
 		"$here/container" stop --time 0 "$started" >/dev/null 2>&1 || :
 	done <"$live/names"
 	rm -rf "$live"
+}
+
+# Writes a file into the lab's container, and notes first that it is there: a signal may come at any moment.
+# write_note FILE WORD
+write_note() {
+	notes="$notes $1"
+	# shellcheck disable=SC2016 # for the shell inside
+	"$here/container" exec "$lab_name" -- /bin/sh -c 'echo "$1" >"$0"' "$1" "$2" >"$live/said" 2>&1
+}
+
+remove_notes() {
+	# shellcheck disable=SC2086 # names without blanks
+	[ -z "$notes" ] || "$here/container" exec "$lab_name" -- /bin/rm -f $notes >/dev/null 2>&1 </dev/null || :
+	notes=
 }
 
 # Runs a throw-away container of the copy: throw_away NAME OPTION... -- PROG. Its words are in $live/said.
@@ -77,8 +93,7 @@ judge_home_image() {
 
 judge_home_hidden() {
 	note=/home/.verify-$$
-	# shellcheck disable=SC2016 # for the shell inside
-	if ! "$here/container" exec "$lab_name" -- /bin/sh -c 'echo inside >"$0"' "$note" >"$live/said" 2>&1; then
+	if ! write_note "$note" inside; then
 		fails "no file could be made there: $(said)"
 		return
 	fi
@@ -93,7 +108,7 @@ judge_home_hidden() {
 	else
 		holds "$note was there, and not on the host"
 	fi
-	"$here/container" exec "$lab_name" -- /bin/rm "$note" >/dev/null 2>&1 || :
+	remove_notes
 }
 
 # A network namespace with a cable to the host, which knows nothing of the container's network: only with NAT can it answer.
@@ -138,8 +153,7 @@ judge_internet() {
 
 judge_saved_copy() {
 	mark=/var/tmp/.verify-$$
-	# shellcheck disable=SC2016 # for the shell inside
-	if ! "$here/container" exec "$lab_name" -- /bin/sh -c 'echo kept >"$0"' "$mark" >"$live/said" 2>&1; then
+	if ! write_note "$mark" kept; then
 		fails "nothing could be written in it: $(said)"
 		return
 	fi
@@ -150,7 +164,7 @@ judge_saved_copy() {
 	else
 		fails "the copy does not go on: $(said)"
 	fi
-	"$here/container" exec "$lab_name" -- /bin/rm "$mark" >/dev/null 2>&1 || :
+	remove_notes
 }
 
 # The rows below want the copy.

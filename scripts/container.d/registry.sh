@@ -70,6 +70,11 @@ program_of() {
 	return 1
 }
 
+# Prints the address of a container, of all that it has the first that leads out.
+address_of() {
+	awk '$1 == "|--" { last = $2 } /\/32 host LOCAL/ && last !~ /^127\./ { print last; exit }' "/proc/$1/net/fib_trie" 2>/dev/null
+}
+
 # Prints the first child of a process.
 child_of() {
 	cut -d' ' -f1 "/proc/$1/task/$1/children" 2>/dev/null

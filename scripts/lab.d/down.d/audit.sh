@@ -42,6 +42,11 @@ loops() {
 	losetup --list --noheadings --output NAME,BACK-FILE | grep -F " $lab/" || :
 }
 
+# Prints the containers' cables: name, address and, where somebody is at the other end, who.
+cables() {
+	"$bin/vethup" --list 2>/dev/null | sed -n '/ uplink$/!s/^  //p'
+}
+
 # Prints the links that vethup made, unless they are others'.
 links() {
 	case $("$bin/vethup" --list --json 2>/dev/null) in

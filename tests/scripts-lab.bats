@@ -53,7 +53,9 @@ make_results() {
 		[[ $verb == compare ]] || grep -qE "^ *(scripts/)?lab $verb " <<<"$whole" || return
 		run -0 lab "$verb" --help
 		[[ ${lines[0]} == "lab $verb - "* ]] || return
-		[ "$(grep -cE "^    .*(lab $verb|bench|zip)" <<<"$output")" -ge 3 ] || return
+		# The last paragraph is examples.
+		[ "$(awk -v RS= 'END { print }' <<<"$output" | grep -cE "^    .*(lab $verb|bench|zip|lab show --compare)")" -ge 3 ] ||
+			{ echo "$output"; return 1; }
 		[[ $output != *'set -eu'* ]]
 	done
 }
@@ -73,7 +75,7 @@ make_results() {
 	done
 	run -1 env LAB_NAME='a b' "$top/scripts/lab" show
 	[[ $output == *'LAB_NAME: "a b" is no name'* ]]
-	for size in 64 64k M big; do
+	for size in 64 64k M big 1MG G1M 6-4M; do
 		run -1 lab up --home "$size"
 		[[ $output == *"--home $size: a size such as 64M or 1G"* ]] || return
 	done

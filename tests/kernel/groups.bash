@@ -86,3 +86,37 @@ group_of() {
 counted_in() {
 	if is_two pids; then sed -n 's/^0:://p' "/proc/$1/cgroup"; else group_of "$1" pids; fi
 }
+
+# net_cls and net_prio are the machine's, whoever mounts them and in whichever namespace: a test that does holds this lock,
+# and its teardown ends with free_net_cls.
+lock_net_cls() {
+	exec {lock}>/tmp/net_cls.lock
+	flock -w "$((PATIENCE * 9))" "$lock" || fail 'somebody else has net_cls for too long' || return
+	until_true is_free net_cls && until_true is_free net_prio
+}
+
+# Whether a controller is on no hierarchy of version 1.
+is_free() {
+	grep -q "^$1[[:space:]]0[[:space:]]" /proc/cgroups
+}
+
+# A group that a failed test left would keep the hierarchy: it is mounted once more, and they are removed.
+free_net_cls() {
+	local answer=0 at list
+	while read -r at; do
+		umount "$at"
+	done < <(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup .*[ ,]net_\(cls\|prio\).*/\1/p' /proc/self/mountinfo)
+	if ! is_free net_cls || ! is_free net_prio; then
+		mkdir -p again
+		for list in net_cls,net_prio net_cls net_prio; do
+			mount -t cgroup -o "$list" none again 2>/dev/null || continue
+			find "$PWD/again" -mindepth 1 -depth -type d -exec rmdir {} +
+			umount again
+		done
+		until_true is_free net_cls && until_true is_free net_prio
+		answer=1
+		echo 'net_cls or net_prio was left on a hierarchy' >&2
+	fi
+	exec {lock}>&-
+	return "$answer"
+}

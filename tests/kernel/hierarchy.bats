@@ -14,10 +14,7 @@ setup_file() {
 
 setup() {
 	setup_group
-	exec {lock}>/tmp/net_cls.lock
-	flock -w "$((PATIENCE * 9))" "$lock" || fail 'somebody else has net_cls for too long'
-	until_true is_free net_cls
-	until_true is_free net_prio
+	lock_net_cls
 }
 
 teardown() {
@@ -26,24 +23,8 @@ teardown() {
 	for at in "$PWD"/other "$PWD"/net; do
 		! grep -q " $at .* - cgroup " /proc/self/mountinfo || umount "$at"
 	done
-	# A group that a failed test left would keep the hierarchy: it is mounted once more, and they are removed.
-	if ! is_free net_cls || ! is_free net_prio; then
-		mkdir -p again
-		for list in net_cls,net_prio net_cls net_prio; do
-			mount -t cgroup -o "$list" none again 2>/dev/null || continue
-			find "$PWD/again" -mindepth 1 -depth -type d -exec rmdir {} +
-			umount again
-		done
-		until_true is_free net_cls && until_true is_free net_prio
-		fail 'net_cls or net_prio was left on a hierarchy'
-	fi
-	exec {lock}>&-
+	free_net_cls || answer=1
 	return "$answer"
-}
-
-# Whether a controller is on no hierarchy of version 1.
-is_free() {
-	grep -q "^$1[[:space:]]0[[:space:]]" /proc/cgroups
 }
 
 # Mounts the hierarchy of the two, where the helpers of this file look for groups as well.

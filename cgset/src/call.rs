@@ -102,6 +102,22 @@ impl chain::Call for Call {
         crate::shell::of(self)
     }
 
+    fn is_quick(&self) -> bool {
+        matches!(
+            self,
+            Call::EnableControllers { .. }
+                | Call::MakeGroup { .. }
+                | Call::SetLabel { .. }
+                | Call::WriteKnob { .. }
+                | Call::SetDevices { .. }
+                | Call::MoveMembers { .. }
+                | Call::MoveProcess { .. }
+                | Call::Join { .. }
+                | Call::ReadUsage { .. }
+                | Call::OpenReport { .. }
+        )
+    }
+
     fn run(&self, state: &mut State) -> Result<Answer, Refusal> {
         match self {
             Call::EnableControllers { directory, names } => {

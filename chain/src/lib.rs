@@ -20,6 +20,7 @@ mod child;
 mod exec;
 mod fail;
 mod guard;
+mod held;
 mod lifeline;
 mod limits;
 mod loopdev;

@@ -3,6 +3,7 @@
 use crate::child::{self, Child, Parent, Side};
 use crate::exec::{self, Program};
 use crate::fail::Failure;
+use crate::held::Held;
 use crate::limits::why_no_namespace;
 use crate::narrate::{Made, Mode, Narrator, say};
 use crate::plan::{Fork, Plan};
@@ -15,6 +16,8 @@ struct Run<'a, C: Call> {
     state: C::State,
     /// What takes back the steps that were taken, last one last.
     to_undo: Vec<C>,
+    /// While there are any, signals that would end this process wait.
+    held: Option<Held>,
     program: Option<&'a Program>,
     mode: &'a Mode,
     made: &'a Made,
@@ -31,6 +34,7 @@ pub(crate) fn perform<C: Call>(plan: Plan<C>, tool: &'static str, mode: &Mode) -
         narrator,
         state: C::State::default(),
         to_undo: Vec::new(),
+        held: None,
         program: program.as_ref(),
         mode,
         made: &made,
@@ -51,6 +55,11 @@ impl<C: Call> Run<'_, C> {
     /// Takes the steps one after the other, up to the first that is refused.
     fn take(&mut self, steps: Vec<Step<C>>) -> Result<(), Failure> {
         for step in steps {
+            self.go_on()?;
+            match step.call.is_quick() && (step.undo.is_some() || !self.to_undo.is_empty()) {
+                true => self.hold_signals(),
+                false => self.let_signals_through(),
+            }
             self.narrator.why(step.why);
             match step.call.run(&mut self.state) {
                 Ok(Answer::Made(result)) => {
@@ -71,6 +80,30 @@ impl<C: Call> Run<'_, C> {
         Ok(())
     }
 
+    /// # Errors
+    /// A signal has come: what was made is to be undone, after which the signal ends this process.
+    fn go_on(&self) -> Result<(), Failure> {
+        match &self.held {
+            Some(held) if held.has_one() => Err(Failure::new("a signal has ended this before it was done")),
+            _ => Ok(()),
+        }
+    }
+
+    fn hold_signals(&mut self) {
+        if self.held.is_none() {
+            self.held = Held::begin();
+        }
+    }
+
+    fn let_signals_through(&mut self) {
+        self.held.take().into_iter().for_each(Held::end);
+    }
+
+    /// The end of the steps before a fork or the program, which begins with the signals as they were inherited.
+    fn leave(&mut self) -> Result<(), Failure> {
+        self.go_on().inspect_err(|_| self.undo())
+    }
+
     /// Takes back what was made. What cannot be taken back is said, and does not stop the rest.
     fn undo(&mut self) {
         while let Some(call) = self.to_undo.pop() {
@@ -81,19 +114,24 @@ impl<C: Call> Run<'_, C> {
                 }
             }
         }
+        self.let_signals_through();
     }
 
     fn become_program(&mut self) -> Result<u8, Failure> {
         let Some(program) = self.program else { return Ok(0) };
         self.narrator.why(exec::WHY);
         self.narrator.call(&program.call(), format_args!(""));
+        self.leave()?;
+        self.let_signals_through();
         let failure = program.exec(self.mode, self.made);
+        self.hold_signals();
         self.undo();
         Err(failure)
     }
 
     fn fork(&mut self, fork: Fork<C>) -> Result<u8, Failure> {
         self.narrator.why(fork.why);
+        self.leave()?;
         match child::fork(&fork.born_into, fork.birthplace.as_deref()) {
             Ok(Side::Child(child)) => self.be_the_child(&child, fork),
             Ok(Side::Parent(parent)) => self.be_the_parent(&parent, fork),
@@ -110,6 +148,7 @@ impl<C: Call> Run<'_, C> {
     /// The child takes its steps and becomes the program. What was made before is the parent's to take back.
     fn be_the_child(&mut self, child: &Child, fork: Fork<C>) -> Result<u8, Failure> {
         self.to_undo.clear();
+        self.let_signals_through();
         let beside = fork.beside.len();
         // Their descriptors are the parent's: a copy here would keep a reader from seeing the end.
         drop((fork.beside, fork.after));
@@ -135,6 +174,8 @@ impl<C: Call> Run<'_, C> {
     fn divide(&mut self, child: &Child) -> Result<(), Failure> {
         let Some(why) = self.program.and_then(|program| program.reaper) else { return Ok(()) };
         self.narrator.why(why);
+        self.leave()?;
+        self.let_signals_through();
         reaper::divide(child, self.narrator.tool).map_err(|failure| failure.why(why))?;
         let own = nix::unistd::Pid::this();
         self.narrator
@@ -144,6 +185,8 @@ impl<C: Call> Run<'_, C> {
 
     /// The parent takes the steps beside the child, waits for it, and always takes those that come after it.
     fn be_the_parent(&mut self, parent: &Parent, fork: Fork<C>) -> Result<u8, Failure> {
+        // It takes them itself from now on.
+        self.held = None;
         let is_held = !fork.beside.is_empty();
         let answer = format_args!(" = {}, which goes on below; this parent waits for it", parent.child);
         self.narrator.call(&child::call(&fork.born_into, fork.birthplace.as_deref()), answer);
@@ -198,85 +241,4 @@ impl<C: Call> Run<'_, C> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shell::Shell;
-    use crate::step::Refusal;
-    use nix::errno::Errno;
-    use std::fmt;
-
-    /// A call that notes its letter, and is refused where that is a capital.
-    #[derive(Debug)]
-    struct Note(char);
-
-    impl fmt::Display for Note {
-        fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            write!(f, "note({})", self.0)
-        }
-    }
-
-    impl Call for Note {
-        type State = String;
-
-        fn shell(&self) -> Shell {
-            Shell::Nothing
-        }
-
-        fn run(&self, state: &mut String) -> Result<Answer, Refusal> {
-            state.push(self.0);
-            if self.0.is_ascii_uppercase() { Err(Errno::EIO.into()) } else { Ok(Answer::zero()) }
-        }
-    }
-
-    fn notes(letters: &str) -> Vec<Step<Note>> {
-        letters.chars().map(|letter| Step::new("note it", Note(letter)).undo(Note('u'))).collect()
-    }
-
-    /// What is noted, and the outcome, after `before` was taken and the program has ended as `ended` says.
-    fn finished(before: &str, ended: Result<u8, Failure>, after: &str) -> (String, Result<u8, String>) {
-        let narrator = Narrator { on: false, tool: "test", total: 0, next: 1 };
-        let made = Made::default();
-        let mut run = Run {
-            narrator,
-            state: String::new(),
-            to_undo: Vec::new(),
-            program: None,
-            mode: &Mode::Run,
-            made: &made,
-        };
-        run.steps(notes(before)).unwrap();
-        let outcome = run.finish(ended, notes(after)).map_err(|failure| failure.to_string());
-        run.undo();
-        (run.state, outcome)
-    }
-
-    #[test]
-    fn every_step_after_the_program_is_taken_and_nothing_is_undone() {
-        assert_eq!(finished("ab", Ok(7), "cd"), ("abcd".into(), Ok(7)));
-        let (noted, outcome) = finished("ab", Ok(7), "CdE");
-        assert_eq!(noted, "abCdE");
-        assert!(outcome.unwrap_err().starts_with("note(C): "));
-    }
-
-    #[test]
-    fn the_first_failure_is_the_one_that_counts() {
-        let (noted, outcome) = finished("a", Err(Failure::new("the wait")), "Bc");
-        assert_eq!((noted.as_str(), outcome), ("aBc", Err("the wait".into())));
-    }
-
-    #[test]
-    fn before_the_program_what_was_made_is_undone_last_first() {
-        let narrator = Narrator { on: false, tool: "test", total: 0, next: 1 };
-        let made = Made::default();
-        let mut run = Run {
-            narrator,
-            state: String::new(),
-            to_undo: Vec::new(),
-            program: None,
-            mode: &Mode::Run,
-            made: &made,
-        };
-        assert!(run.steps(notes("abC")).is_err());
-        assert_eq!(run.state, "abCuu");
-    }
-}
+mod tests;

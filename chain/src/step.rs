@@ -21,6 +21,11 @@ pub trait Call: Display {
     /// The kernel refused.
     fn run(&self, state: &mut Self::State) -> Result<Answer, Refusal>;
 
+    /// It waits for nobody and takes next to no time, so that a signal can wait for it.
+    fn is_quick(&self) -> bool {
+        false
+    }
+
     /// The cause and the cure, where the machine can be asked for them; it may look, never touch.
     fn hint(&self, _refusal: &Refusal) -> Option<String> {
         None

@@ -247,6 +247,10 @@ impl chain::Call for Call {
         Ok(Answer::zero())
     }
 
+    fn is_quick(&self) -> bool {
+        !matches!(self, Call::WaitForEnd(_) | Call::TellReady(_))
+    }
+
     fn hint(&self, refusal: &Refusal) -> Option<String> {
         let errno = refusal.errno?;
         match self {

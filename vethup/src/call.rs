@@ -160,6 +160,10 @@ impl chain::Call for Call {
         crate::shell::of(self)
     }
 
+    fn is_quick(&self) -> bool {
+        !matches!(self, Call::Print { .. })
+    }
+
     fn run(&self, state: &mut State) -> Result<Answer, Refusal> {
         match self {
             Call::OpenSocket => state.outside = Some(Netlink::open(SockProtocol::NetlinkRoute)?),

@@ -109,7 +109,7 @@ nsexec: hint: the PID namespace is dead: its first process has ended, and it tak
 	until_true has_child "$(child "$started")"
 	slept=$(child "$(child "$started")")
 	until_true runs_program "$slept" sleeper
-	same "box/mnt mount alive 2 nsexec"$'\n'"box/pid pid alive 2 nsexec" "$(kept)"
+	same "box/mnt mount alive 1 nsexec"$'\n'"box/pid pid alive 2 nsexec" "$(kept)"
 	# The orphan of one that joined.
 	nsexec --pid=box/pid --mount=box/mnt -- sh -c 'cd "$1" && (sleeper 0 & echo $! >orphan)' - "$PWD"
 	orphan=$(<orphan)

@@ -117,11 +117,16 @@ cleanup() {
 # Removes the groups that LXC and runc leave, when the last process has left them.
 remove_groups() {
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		find /sys/fs/cgroup -depth -type d -path "*/$group*" -exec rmdir {} + 2>/dev/null || :
-		[ -n "$(find /sys/fs/cgroup -type d -name "$group*" 2>/dev/null)" ] || return 0
-		find /sys/fs/cgroup -type f -path "*/$group*/cgroup.procs" -exec cat {} + 2>/dev/null | sort -u |
+		own_groups -depth -type d -exec rmdir {} + 2>/dev/null || :
+		[ -n "$(own_groups -type d)" ] || return 0
+		own_groups -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u |
 			while read -r pid; do kill -s KILL "$pid" 2>/dev/null || :; done
 		sleep 0.3
 	done
-	say "these groups are still there:" && find /sys/fs/cgroup -type d -name "$group*" >&2
+	say "these groups are still there:" && own_groups -type d >&2
+}
+
+# Finds in the groups that are this bench's, and in none whose name only begins like theirs.
+own_groups() {
+	find /sys/fs/cgroup \( -path "*/$group" -o -path "*/$group/*" -o -path "*/$group-*" \) "$@" 2>/dev/null
 }

@@ -211,6 +211,26 @@ awks() {
 	[ ! -s dir/missing.tsv ] && [ -z "$output$stderr" ]
 }
 
+@test "whatever --only leaves out, every table is there with its heading" {
+	make_tree
+	make_settings dir 1 1 'cpu/host'
+	printf '%s\n' "$header" 9,1,host,cpu,1,s,1,0 >dir/runs.csv
+	run -0 --separate-stderr bench --summary --dir dir
+	[ -z "$output$stderr" ]
+	same "$(cat dir/starts.csv)" "$starts_header"
+	[ "$(wc -l <dir/starts-summary.csv)" = 1 ] && [ -e dir/explain.txt ]
+	make_settings none 1 1 'starts/floor'
+	run -1 --separate-stderr bench --summary --dir none
+	same "$(cat none/runs.csv)" "$header"
+	[ "$(wc -l <none/summary.csv)" = 1 ] && [ -e none/explain.txt ]
+	# What the report wants to see, but for what only a run can know.
+	run -1 --separate-stderr "$scripts/report/build" --dir dir
+	[[ $stderr == *'dir holds no environment.tsv'* ]]
+	for name in environment.tsv commands.txt; do : >dir/$name; done
+	run -0 --separate-stderr "$scripts/report/build" --dir dir
+	[ -s dir/report.pdf ]
+}
+
 @test "what sysbench says is read, and what it does not say is not made up" {
 	answer() {
 		sh -c '. "$1"; answer_of "$2" said' sh "$parts/tests.sh" "$1"

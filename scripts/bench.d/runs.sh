@@ -20,8 +20,8 @@ runs_left() {
 
 # Runs what is not done yet.
 run_all() {
+	begin_tables
 	for file in runs.csv warmup.csv; do
-		[ -s "$dir/$file" ] || printf '%s\n' "$runs_header" >"$dir/$file"
 		# What failed, or is a line half written, is run once more.
 		awk -F, 'NR == 1 || NF == 8 && $8 == "0"' "$dir/$file" >"$dir/$file.new"
 		mv "$dir/$file.new" "$dir/$file"

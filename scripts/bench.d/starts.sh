@@ -75,7 +75,6 @@ prepare_starts() {
 # Times the starts of both modes, as far as that is not done.
 start_all() {
 	wanted_starts || return 0
-	[ -s "$dir/starts.csv" ] || printf '%s\n' "$starts_header" >"$dir/starts.csv"
 	: >"$dir/starts-failed.tsv"
 	prepare_starts 2>"$work/said" || {
 		printf 'starts\tthe programs that time them cannot be built: %s\n' "$(last_words "$work/said")" >"$dir/starts-failed.tsv"

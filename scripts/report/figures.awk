@@ -98,7 +98,7 @@ function starts(out,    m, w, s, rows) {
 
 BEGIN {
 	FS = ","
-	split("floor=C floor|nsexec-pivot=nsexec, pivot|chain=all five tools|lxc=LXC|nspawn=systemd-nspawn", pairs, "|")
+	split("floor=C floor|nsexec-pivot=nsexec, pivot|chain=the chain of four|lxc=LXC|nspawn=systemd-nspawn", pairs, "|")
 	for (i in pairs) names[substr(pairs[i], 1, index(pairs[i], "=") - 1)] = substr(pairs[i], index(pairs[i], "=") + 1)
 	places = keys("namespaces cgroup root loop-buffered loop-direct container", place)
 	tests = keys("cpu threads memory-read memory-write fileio-seqrd fileio-rndrd fileio-seqwr fileio-rndwr", test)

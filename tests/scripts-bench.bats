@@ -189,7 +189,7 @@ awks() {
 	head -n 1 runs.csv | awk -f "$parts/csv2json.awk" | perl -MJSON::PP -0777 -ne 'decode_json($_)'
 }
 
-@test "what is missing is named with the reason, and makes the exit status 1; nothing missing, 0 and silence" {
+@test "what is missing is named with the reason, and on the host or in LXC makes the exit status 1; nothing missing, 0 and silence" {
 	make_tree
 	make_settings dir 2 1 'cpu/host,cpu/lxc,threads/host,starts/runc,starts/floor'
 	{
@@ -209,6 +209,36 @@ awks() {
 	make_settings dir 2 1 'cpu/host,starts/floor'
 	run -0 --separate-stderr bench --summary --dir dir
 	[ ! -s dir/missing.tsv ] && [ -z "$output$stderr" ]
+}
+
+@test "a rung or a way to start that a machine cannot have is said, and is no failure; what was not tried is" {
+	local reason
+	make_tree
+	make_settings dir 1 1 'cpu/*,starts/floor,starts/nspawn'
+	{
+		echo "$header"
+		for place in host namespaces cgroup root loop-direct container lxc; do echo "9,1,$place,cpu,1,s,1,0"; done
+		echo 10,1,loop-buffered,cpu,,s,,1
+	} >dir/runs.csv
+	printf '# run 10\nno loop device\n' >dir/raw/10.txt
+	printf '%s\n' "$starts_header" 1,floor,burst,1,2,0 2,nspawn,burst,,,1 3,floor,spaced,1,2,0 4,nspawn,spaced,,,1 >dir/starts.csv
+	printf 'nspawn\tit ended with status 1: no\n' >dir/starts-failed.tsv
+	run -0 --separate-stderr bench --summary --dir dir
+	[[ $stderr == *'2 of the figures are missing'*'loop-buffered/cpu: status 1: no loop device'*'nspawn: it ended with status 1: no'* ]]
+	same "$(cut -f1 dir/missing.tsv | xargs)" 'loop-buffered/cpu nspawn'
+	: >dir/starts-failed.tsv
+	run -1 --separate-stderr bench --summary --dir dir
+	[[ $stderr == *'nspawn: not run yet'* ]]
+	printf 'nspawn\tit ended with status 1: no\n' >dir/starts-failed.tsv
+	for reason in host container lxc; do
+		grep -v ",$reason,cpu," dir/runs.csv >runs
+		echo "11,1,$reason,cpu,,s,,1" >>runs
+		echo 'it broke' >dir/raw/11.txt
+		make_settings other 1 1 'cpu/*,starts/floor,starts/nspawn'
+		cp dir/starts* other/ && cp dir/raw/* other/raw/ && cp runs other/runs.csv
+		run -1 --separate-stderr bench --summary --dir other
+		[[ $stderr == *"$reason/cpu: status 1: it broke"* ]]
+	done
 }
 
 @test "whatever --only leaves out, every table is there with its heading" {

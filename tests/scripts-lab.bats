@@ -142,11 +142,16 @@ make_results() {
 	done < <(grep -v '^#' "$table")
 	run -0 --separate-stderr -- lab syllabus
 	[ "$(grep -c '^    \$ ' <<<"$output")" = "$(grep -vc '^#' "$table")" ]
-	[[ $output != *'{lab}'* && $output != *'{dir}'* ]]
+	[[ $output != *'{lab}'* && $output != *'{dir}'* && $output != *'{path}'* && $output != *'{group}'* ]]
 	run -0 lab syllabus 2 3
 	[ "$(grep -c '^    \$ ' <<<"$output")" = 2 ]
 	run -1 lab syllabus two
 	[[ $output == *'two: not the number of a row'* ]]
+	# What the commands could not hold.
+	for place in 'my lab' 'a|b' 'a&b' "a'b"; do
+		run -1 env LAB_DIR="$place" "$top/scripts/lab" syllabus 2
+		[[ $output == "lab syllabus: LAB_DIR: "*' is no word of a command as it is: '* ]] || { echo "$output"; return 1; }
+	done
 }
 
 # ---- report

@@ -265,6 +265,36 @@ has_ended() {
 	[[ $output == *'the lab is not up'* ]]
 }
 
+@test "syllabus --check, interrupted, ends what the row began and removes what it made; a status of its own fails a row" {
+	have_tree
+	up 2>/dev/null
+	mkdir -p mine/target/x86_64-unknown-linux-gnu
+	ln -s "$BOXUTILS_BIN" mine/target/x86_64-unknown-linux-gnu/release
+	cp -r "$top/scripts" mine/scripts
+	printf '%s\t%s\t%s\t%s\t-\t-\n' One 'What takes long' 'd=$(mktemp -d); cgset --hierarchy name=mine-$$ $d/one; mkdir $d/one/a; cgset --pids 9 {group}; truncate -s 16M {dir}/step.img; mkimg --attach {dir}/step.img; sleep 1000 & cgset {group} -- sleeper 1000' x \
+		Two 'What fails' 'echo seen; exit 3' '^seen$' >mine/scripts/lab.d/syllabus.tsv
+	before=$(ls -A lab && loops_on "$BATS_TEST_TMPDIR")
+	start mine/scripts/lab.d/syllabus --check 1
+	until_true sleeper_is_in
+	kill -TERM "$started"
+	finish
+	[ "$status" = 143 ] || fail "status $status"
+	same "$before" "$(ls -A lab && loops_on "$BATS_TEST_TMPDIR")"
+	until_true no_hierarchy_of_it || fail "$(cat /proc/self/cgroup)"
+	! directories | grep -e -lecture- || fail 'a group is left'
+	! pgrep -x sleeper || fail 'it goes on'
+	run -1 mine/scripts/lab syllabus --check 2
+	[[ $output == 'not ok 2 - '*'; status 3'* ]] || fail "$output"
+}
+
+sleeper_is_in() {
+	pgrep -x sleeper
+}
+
+no_hierarchy_of_it() {
+	! grep -h name=mine- /proc/self/cgroup /proc/self/mountinfo
+}
+
 # ---- doctor
 
 @test "doctor: every step can be done here; what is missing is named with the command that mends it" {

@@ -241,6 +241,31 @@ awks() {
 	done
 }
 
+@test "a way that is installed later has its rounds too" {
+	rounds_left() {
+		sh -c '. "$1"; dir=. work=. rounds=3 && rounds_left "$2"' sh "$parts/starts.sh" "$1"
+	}
+	printf '%s\n' "$starts_header" >starts.csv
+	printf 'floor\t/work/floor\tcell, with a comma\nbwrap\t/usr/bin/bwrap\n' >ways
+	[ "$(rounds_left burst)" = 3 ]
+	printf '%s\n' 1,floor,burst,1,2,0 2,bwrap,burst,1,2,0 3,bwrap,burst,1,2,0 4,floor,burst,1,2,0 >>starts.csv
+	[ "$(rounds_left burst)" = 1 ] && [ "$(rounds_left spaced)" = 3 ]
+	printf '%s\n' 5,floor,burst,1,2,0 6,bwrap,burst,1,2,0 >>starts.csv
+	[ "$(rounds_left burst)" = 0 ]
+	printf 'runc\t/usr/bin/runc\n' >>ways
+	[ "$(rounds_left burst)" = 3 ]
+}
+
+@test "what a way leaves behind is not taken for the clock of the next" {
+	cc -O2 -Wall -Wextra -Werror -o starts "$parts/starts.c"
+	cc -static -O2 -nostdlib -ffreestanding -fno-stack-protector -mno-red-zone -o stamp "$parts/stamp.c"
+	# The one ends at once, and somebody it leaves writes while the other runs.
+	printf '%s\t/bin/sh\t-c\t%s\n' late '(sleep 0.05; echo late) & exit 1' good 'sleep 0.2; exec ./stamp' >ways
+	run -0 --separate-stderr ./starts --mode burst --rounds 2 --seed 7 --first 1 --failed failed ways
+	[ "$(grep -c ',good,burst,[0-9.]*,[0-9.]*,0$' <<<"$output")" = 2 ]
+	same "$(cut -f1 failed | sort -u)" late
+}
+
 @test "whatever --only leaves out, every table is there with its heading" {
 	make_tree
 	make_settings dir 1 1 'cpu/host'

@@ -45,7 +45,7 @@ static long order = 1;
 static unsigned long state = 1;
 static FILE *failed;
 static int messages;   /* what a way says on stderr, in memory */
-static int stamps[2];  /* the pipe that is its stdout */
+static int stamps[2];  /* the pipe that is its stdout, a new one each time: it may leave somebody behind who writes late */
 static volatile sig_atomic_t running, ended;
 
 static void die(const char *what)
@@ -136,20 +136,36 @@ static void judge(struct way *way, int result, long long began, long long ended_
     way->whole = (double)(ended_at - began) / 1e3;
 }
 
-static void start(struct way *way, posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes)
+static void end_start(posix_spawn_file_actions_t *files)
+{
+    posix_spawn_file_actions_destroy(files);
+    close(stamps[0]);
+    close(stamps[1]);
+}
+
+static void start(struct way *way, posix_spawnattr_t *attributes)
 {
     static char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", NULL };
+    posix_spawn_file_actions_t files;
     int result, error;
     pid_t child;
 
     if (ftruncate(messages, 0) || lseek(messages, 0, SEEK_SET))
         die("memfd");
+    if (pipe2(stamps, O_CLOEXEC) || fcntl(stamps[0], F_SETFL, O_NONBLOCK))
+        die("pipe");
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, stamps[1], 1);
+    posix_spawn_file_actions_adddup2(&files, messages, 2);
     alarm(TIMEOUT_SECONDS);
     long long began = now();
-    error = posix_spawn(&child, way->argv[0], files, attributes, way->argv, environment);
+    error = posix_spawn(&child, way->argv[0], &files, attributes, way->argv, environment);
     if (error) {
+        alarm(0);
         way->failures++, way->status = 127;
         note_failure(way, strerror(error));
+        end_start(&files);
         return;
     }
     running = child;
@@ -160,6 +176,7 @@ static void start(struct way *way, posix_spawn_file_actions_t *files, posix_spaw
     running = 0;
     alarm(0);
     judge(way, result, began, ended_at);
+    end_start(&files);
 }
 
 /* xorshift64: the same order on every machine for the same seed. */
@@ -171,7 +188,7 @@ static unsigned random_below(unsigned limit)
     return (unsigned)(state >> 11) % limit;
 }
 
-static void run_round(int counts, posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes)
+static void run_round(int counts, posix_spawnattr_t *attributes)
 {
     struct timespec space = { .tv_nsec = SPACE_MS * 1000000L };
     int turn[WAYS];
@@ -188,7 +205,7 @@ static void run_round(int counts, posix_spawn_file_actions_t *files, posix_spawn
             continue;
         if (!strcmp(mode, "spaced"))
             nanosleep(&space, NULL);
-        start(way, files, attributes);
+        start(way, attributes);
     }
     if (!counts || ended)
         return;
@@ -232,7 +249,6 @@ static void read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static char rows[1 << 16];
-    posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     sigset_t none;
 
@@ -242,17 +258,13 @@ int main(int argc, char **argv)
     signal(SIGTERM, note_end);
     signal(SIGINT, note_end);
     messages = memfd_create("stderr", MFD_CLOEXEC);
-    if (messages < 0 || pipe2(stamps, O_CLOEXEC) || fcntl(stamps[0], F_SETFL, O_NONBLOCK))
-        die("memfd or pipe");
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&files, stamps[1], 1);
-    posix_spawn_file_actions_adddup2(&files, messages, 2);
+    if (messages < 0)
+        die("memfd");
     posix_spawnattr_init(&attributes);
     sigemptyset(&none);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     for (int round = -WARM_UP_ROUNDS; round < rounds && !ended; round++)
-        run_round(round >= 0, &files, &attributes);
+        run_round(round >= 0, &attributes);
     return ended ? 143 : 0;
 }

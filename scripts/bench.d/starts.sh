@@ -72,6 +72,15 @@ prepare_starts() {
 	)
 }
 
+# Prints how many rounds of a mode are left: those that the way with the fewest starts lacks, which may have been installed
+# since the others had theirs.
+rounds_left() {
+	awk -F '[,\t]' -v mode="$1" -v rounds="$rounds" '
+		NR == FNR { if ($3 == mode) starts[$2]++; next }
+		{ lack = rounds - starts[$1]; if (lack > most) most = lack }
+		END { print most + 0 }' "$dir/starts.csv" "$work/ways"
+}
+
 # Times the starts of both modes, as far as that is not done.
 start_all() {
 	wanted_starts || return 0
@@ -82,13 +91,14 @@ start_all() {
 	}
 	list_ways >"$work/ways"
 	ways=$(wc -l <"$work/ways")
+	[ "$ways" -gt 0 ] || return 0
 	for mode in burst spaced; do
 		# Whole rounds in which nothing failed stay; a mode in which something failed is begun anew.
 		awk -F, -v mode="$mode" 'NR == FNR { if ($3 == mode && $6 != 0) failed = 1; next } FNR == 1 || $3 != mode || !failed && NF == 6' \
 			"$dir/starts.csv" "$dir/starts.csv" >"$dir/starts.csv.new"
 		mv "$dir/starts.csv.new" "$dir/starts.csv"
 		finished=$(grep -c ",$mode," "$dir/starts.csv") || :
-		left=$((rounds - (ways > 0 ? finished / ways : rounds)))
+		left=$(rounds_left "$mode")
 		[ "$left" -gt 0 ] || continue
 		progress "starts: $ways ways, $left rounds, $mode"
 		answer=0 next=$(wc -l <"$dir/starts.csv")

@@ -241,6 +241,28 @@ awks() {
 	done
 }
 
+@test "a summary that fails leaves the one before; and while a bench is at work there is none" {
+	make_tree
+	make_settings dir 1 1 cpu/host
+	printf '%s\n' "$header" 9,1,host,cpu,1,s,1,0 >dir/runs.csv
+	bench --summary --dir dir
+	cp dir/summary.csv before
+	mkdir fakes
+	printf '#!/bin/sh\ncase "$*" in */summary.awk*) exit 3 ;; esac\nPATH=%s exec awk "$@"\n' "$PATH" >fakes/awk
+	chmod 755 fakes/awk
+	PATH=$PWD/fakes:$PATH run -3 --separate-stderr bench --summary --dir dir
+	same "$(cat dir/summary.csv)" "$(cat before)"
+	exec 4>dir/lock
+	flock 4
+	rm dir/summary.csv
+	run -1 --separate-stderr bench --summary --dir dir
+	[[ $stderr == "bench: another bench works in $PWD/dir"* ]]
+	[ ! -e dir/summary.csv ]
+	exec 4>&-
+	run -0 --separate-stderr bench --summary --dir dir
+	same "$(cat dir/summary.csv)" "$(cat before)"
+}
+
 @test "a way that is installed later has its rounds too" {
 	rounds_left() {
 		sh -c '. "$1"; dir=. work=. rounds=3 && rounds_left "$2"' sh "$parts/starts.sh" "$1"

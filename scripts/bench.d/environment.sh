@@ -41,7 +41,8 @@ machine() {
 	fact cpus "$(nproc)"
 	fact memory "$(awk '/^MemTotal:/ { printf "%d MiB", $2 / 1024 }' /proc/meminfo)"
 	fact swap "$(awk '/^SwapTotal:/ { printf "%d MiB", $2 / 1024 }' /proc/meminfo)"
-	fact load "$(cut -d' ' -f1-3 /proc/loadavg)"
+	fact 'load before' "$load_before"
+	fact 'load after' "$(load)"
 	fact_of_file clocksource /sys/devices/system/clocksource/clocksource0/current_clocksource
 	fact_of_file governor /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor
 	fact_of_file smt /sys/devices/system/cpu/smt/control
@@ -58,12 +59,26 @@ machine() {
 	done
 	fact cgroup "$(groups_here)"
 	fact mounts "$(grep -c . "/proc/$outer/mountinfo")"
-	fact 'file system' "$(findmnt --noheadings --output FSTYPE,SOURCE,OPTIONS --target "$dir" | xargs)"
+	mounts_in_play
 	disk=$(findmnt --noheadings --output SOURCE --target "$dir")
 	disk=${disk##*/}
 	fact_of_file 'disk scheduler' "/sys/class/block/$disk/queue/scheduler"
 	fact_of_file 'disk rotational' "/sys/class/block/$disk/queue/rotational"
 	fact_of_file 'disk block size' "/sys/class/block/$disk/queue/logical_block_size"
+}
+
+# Prints the mean number of processes that ran or waited for the disk, in the last 1, 5 and 15 minutes.
+load() {
+	cut -d' ' -f1-3 /proc/loadavg
+}
+
+# Prints what the results and the tree are on, as the host has it mounted: the files that are read and written are there.
+mounts_in_play() {
+	for path in "$dir" "$tree"; do
+		findmnt --task "$outer" --noheadings --raw --output TARGET,FSTYPE,SOURCE,OPTIONS --target "$path"
+	done | sort -u | while read -r target options; do
+		fact "mount $target" "$options"
+	done
 }
 
 # Prints which controller is in a hierarchy of its own, and which in the tree of version 2.

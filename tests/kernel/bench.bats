@@ -222,6 +222,9 @@ check_place() {
 	[ "$(cut -d, -f1 dir/starts.csv | tail -n +2 | xargs)" = "$(seq 32 | xargs)" ]
 	[ "$(wc -l <dir/summary.csv)" = 33 ] && [ "$(wc -l <dir/starts-summary.csv)" = 17 ]
 	grep -q '^sysbench	sysbench 1\.' dir/environment.tsv
+	for key in 'load before' 'load after' "mount $(findmnt --noheadings --output TARGET --target dir)"; do
+		grep -q "^$key	." dir/environment.tsv || fail "no $key: $(cat dir/environment.tsv)"
+	done
 	grep -q 'pivot_root' dir/explain.txt
 	[ ! -e dir/work ]
 }

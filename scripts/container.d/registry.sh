@@ -90,6 +90,22 @@ is_program() {
 	return 1
 }
 
+# Opens a pipe without a name to be read from descriptor 4; who writes opens /proc/self/fd/4. A here-document is one in dash
+# and, unless it is empty, in bash; where it is a file instead, the pipe has a name for a moment.
+open_pipe() {
+	exec 4<<-END
+
+	END
+	if [ -p /proc/self/fd/4 ]; then
+		read -r _ <&4
+	else
+		pipe=$(mktemp -d)
+		mkfifo "$pipe/pipe"
+		exec 5<>"$pipe/pipe" 4<"$pipe/pipe" 5>&-
+		rm -r "$pipe"
+	fi
+}
+
 # Whether two names are of one file.
 same_file() {
 	[ "$(stat -L -c %d:%i "$1" 2>/dev/null)" = "$(stat -L -c %d:%i "$2" 2>/dev/null || echo none)" ]

@@ -139,6 +139,26 @@ whole_or_nothing() {
 	no_process_left || [ -n "$(pgrep -x -f 'sleep 1000')" ]
 }
 
+@test "run --detach and save are the same where sh is bash" {
+	without_descriptors bash --posix "$top/scripts/container.d/run" --detach --log log --name "$group" --no-net img -- /bin/sh -c "$STAY"
+	until_true grep -qx here log
+	old=$PATH
+	slow_cp
+	start bash --posix "$top/scripts/container.d/save" "$group" copy.img
+	until_true exists copying
+	[ "$("$BOXUTILS_BIN/cgset" --stat "$group" | sed -n 's/^frozen *//p')" = true ]
+	kill -KILL "$started"
+	finish
+	until_true is_thawed
+	PATH=$old
+	pkill -x -f 'sleep 1000' -P 1 || :
+	run -125 --separate-stderr -- bash --posix "$top/scripts/container.d/run" --detach --log other --name "$group-2" --no-net nowhere true
+	[[ $stderr == 'pivot: stat("nowhere")'* ]] || fail "$stderr"
+	container stop "$group"
+	rm -f .copy*
+	nothing_of_it
+}
+
 # ---- exec
 
 @test "exec: in its namespaces, its root and its group, with no more rights than its own program; stdin and status pass" {

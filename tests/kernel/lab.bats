@@ -209,6 +209,36 @@ only_the_container() {
 	[ -z "$(directories)" ] && [ -z "$(ip -o link show type bridge)$(nft list ruleset)" ]
 }
 
+@test "down, where others have cables, too: theirs stay and are named; what killed verbs have left goes; a quote is a letter" {
+	mkdir "it's"
+	export LAB_DIR=$PWD/"it's"
+	have_tree
+	mv lab/* "$LAB_DIR/"
+	rmdir lab
+	up 2>/dev/null
+	start vethup --nat -- nsexec --pid -- sleeper 1000
+	until_true pgrep -x sleeper
+	mkdir "$LAB_DIR/.verify.abcdef"
+	touch "$LAB_DIR/.verify.abcdef/copy.img"
+	cgset --pids 9 "$LAB_NAME-verify-1-hog"
+	cgset --pids 9 "$LAB_NAME-other"
+	run -0 --separate-stderr -- lab down
+	[[ $stderr == *'the bridge stays: other containers are in it: bx0a620003 '* ]] || fail "$stderr"
+	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] || fail "$output"
+	[ "$(grep -c '; others have theirs: bx0a620003 10.98.0.3 ' <<<"$output")" = 2 ] || fail "$output"
+	[ ! -e "$LAB_DIR" ]
+	same "$LAB_NAME-other" "$(directories | sed 's|.*/||' | sort -u)"
+	cgset --remove "$LAB_NAME-other"
+	kill "$started"
+	finish
+	# What cannot be removed is seen.
+	mkdir "$LAB_DIR" "$LAB_DIR/.verify.abcdef"
+	mount -t tmpfs none "$LAB_DIR/.verify.abcdef"
+	run -1 --separate-stderr -- lab down
+	[[ $output == *"NO: none of its files is left: $LAB_DIR/.verify.abcdef"* ]] || fail "$output"
+	umount "$LAB_DIR/.verify.abcdef"
+}
+
 has_ended() {
 	[ -z "$(lab_pid)" ]
 }

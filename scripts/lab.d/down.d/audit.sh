@@ -15,20 +15,24 @@ benches() {
 	done
 }
 
+# What groups of the lab are called, as a pattern of grep: the container's, and those that lab verify, compare and syllabus
+# make for a moment.
+group_names="$(printf '%s\n' "$name" | sed 's/[.]/[.]/g')\\(-\\(verify\\|compare\\|lecture\\)-[^/]*\\)\\{0,1\\}"
+
 # Prints the processes whose program or root is in the lab, or whose group is the container's.
 processes() {
 	for process in /proc/[0-9]*; do
 		case $(readlink "$process/exe" "$process/root" 2>/dev/null) in
 		*"$lab/"*) printf '%s\n' "${process#/proc/}" && continue ;;
 		esac
-		! grep -q ":/$name\$" "$process/cgroup" 2>/dev/null || printf '%s\n' "${process#/proc/}"
+		! grep -q ":/$group_names\$" "$process/cgroup" 2>/dev/null || printf '%s\n' "${process#/proc/}"
 	done
 }
 
-# Prints the control groups of that name.
+# Prints the control groups of those names.
 groups() {
 	sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo | while read -r tree; do
-		[ ! -d "$tree/$name" ] || printf '%s\n' "$tree/$name"
+		find "$tree" -maxdepth 1 -type d -name "$name*" 2>/dev/null | grep -x ".*/$group_names" || :
 	done
 }
 
@@ -47,19 +51,30 @@ cables() {
 	"$bin/vethup" --list 2>/dev/null | sed -n '/ uplink$/!s/^  //p'
 }
 
-# Prints the links that vethup made, unless they are others'.
+# Prints the cables that the containers of the lab had, and what else vethup made if no cable is others'.
 links() {
-	case $("$bin/vethup" --list --json 2>/dev/null) in
-	*'"link"'*) ;;
-	*) "$bin/vethup" --list ;;
-	esac
+	for cable in ${our_cables-}; do
+		! cables | grep "^$cable " || return 0
+	done
+	[ -n "$(cables)" ] || "$bin/vethup" --list
 }
 
 tables() {
-	if [ -n "$(links)" ] || ! command -v nft >/dev/null; then return 0; fi
-	case $("$bin/vethup" --list) in
-	'') nft list tables 2>/dev/null | grep boxutils || : ;;
-	esac
+	if [ -n "$("$bin/vethup" --list)" ] || ! command -v nft >/dev/null; then return 0; fi
+	nft list tables 2>/dev/null | grep boxutils || :
+}
+
+# Prints who still has what the lab had a part in.
+others() {
+	case $1 in links | tables) ;; *) return 0 ;; esac
+	[ -z "$(cables)" ] || printf '; others have theirs: %s' "$(cables | paste -sd ,)"
+}
+
+# Prints what verbs that were killed have left, each under a name of its own.
+unfinished() {
+	for file in "$lab"/.rootfs.?????? "$lab"/.lab.img.mkimg-* "$lab"/.archive.?????? "$lab"/.verify.??????; do
+		[ ! -e "$file" ] || printf '%s\n' "$file"
+	done
 }
 
 files() {
@@ -67,6 +82,7 @@ files() {
 	for file in $made ${all:+${results:?}}; do
 		[ ! -e "$lab/$file" ] || printf '%s\n' "$lab/$file"
 	done
+	unfinished
 }
 
 # Prints yes or no for each, and fails if one is no.
@@ -83,9 +99,9 @@ audit() {
 		tables) what='no nft table, and forwarding is as it was' ;;
 		files) what='none of its files is left' ;;
 		esac
-		left=$("$kind" | xargs)
+		left=$("$kind" | tr '\n' ' ')
 		if [ -z "$left" ]; then
-			printf 'yes: %s\n' "$what"
+			printf 'yes: %s%s\n' "$what" "$(others "$kind")"
 		else
 			printf 'NO: %s: %s\n' "$what" "$left"
 			bad=$((bad + 1))

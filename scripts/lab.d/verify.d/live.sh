@@ -115,17 +115,19 @@ judge_home_hidden() {
 start_neighbour() {
 	wire=bxv$$ subnet=198.18.$(($$ % 256))
 	[ -z "$(ip -4 address show to "$subnet.0/24")" ] || { unbuildable="$subnet.0/24 is in use"; return 1; }
-	"$bin/nsexec" --net -- sleep 1000 >/dev/null 2>&1 &
+	# With a PID namespace, whose end is ours, too: not even kill -9 leaves the cable.
+	"$bin/nsexec" --pid --net -- sleep 1000 >/dev/null 2>&1 &
 	neighbour=$!
-	until [ "$(readlink "/proc/$neighbour/ns/net")" != "$host_net" ]; do
+	until far=$(cut -d' ' -f1 "/proc/$neighbour/task/$neighbour/children" 2>/dev/null) && [ -n "$far" ] &&
+		far_net=$(readlink "/proc/$far/ns/net") && [ "$far_net" != "$host_net" ]; do
 		kill -0 "$neighbour" 2>/dev/null || { unbuildable='no network namespace'; return 1; }
 		sleep 0.02
 	done
 	{
-		ip link add "$wire" type veth peer name wan0 netns "$neighbour" &&
+		ip link add "$wire" type veth peer name wan0 netns "$far" &&
 			ip address add "$subnet.1/30" dev "$wire" && ip link set "$wire" up &&
-			nsenter --net="/proc/$neighbour/ns/net" ip address add "$subnet.2/30" dev wan0 &&
-			nsenter --net="/proc/$neighbour/ns/net" ip link set wan0 up
+			nsenter --net="/proc/$far/ns/net" ip address add "$subnet.2/30" dev wan0 &&
+			nsenter --net="/proc/$far/ns/net" ip link set wan0 up
 	} 2>"$live/said" || { unbuildable=$(said); return 1; }
 }
 

@@ -121,8 +121,18 @@ make_results() {
 	done
 	printf '#!/bin/sh\n' >"$only/apt-get"
 	chmod 755 "$only/apt-get"
-	run --separate-stderr -- env PATH="$only" "$top/scripts/lab" doctor --json
+	run --separate-stderr -- env -u XDG_CACHE_HOME HOME="$PWD" PATH="$only" "$top/scripts/lab" doctor --json
 	[ "$(jq -rc '.steps[] | select(.step == "archive") | [.possible, .installs]' <<<"$output")" = '[true,["zip"]]' ]
+	[[ $(jq -rc '.steps[] | select(.step == "bench").installs' <<<"$output") == '["lxc","gcc","libc6-dev","bubblewrap",'*'"systemd-container"]' ]] || { echo "$output"; return 1; }
+	[[ $(jq -rc '.steps[] | select(.step == "report").installs' <<<"$output") == '["gnuplot-nox",'*'"python3","python3-pip","typst"]' ]] || { echo "$output"; return 1; }
+	# A sysbench where bench does not run it is none.
+	mkdir -p lab/rootfs/proc lab/rootfs/etc lab/rootfs/usr/local/bin
+	touch lab/rootfs/etc/passwd
+	printf '#!/bin/sh\n' >lab/rootfs/usr/local/bin/sysbench
+	chmod 755 lab/rootfs/usr/local/bin/sysbench
+	run --separate-stderr -- env PATH="$only" "$top/scripts/lab" doctor --json
+	[[ $(jq -r .machine.sysbench <<<"$output") == *'tree none' ]] || { echo "$output"; return 1; }
+	rm -r lab/rootfs
 	rm "$only/apt-get"
 	run --separate-stderr -- env PATH="$only" "$top/scripts/lab" doctor --json
 	[ "$(jq -rc '.steps[] | select(.step == "archive") | [.possible, .repair]' <<<"$output")" = "[false,\"install zip in this machine's own way\"]" ]

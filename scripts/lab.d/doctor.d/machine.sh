@@ -165,20 +165,17 @@ host_sysbench() {
 	sysbench --version 2>/dev/null | first | sed 's/^sysbench //; s/ .*//'
 }
 
-# Prints the path of the tree's sysbench.
-sysbench_of_tree() {
-	for place in /usr/bin /usr/local/bin /bin; do
-		[ ! -x "$lab/rootfs$place/sysbench" ] || { printf '%s\n' "$place/sysbench"; return; }
-	done
-	return 1
+# Whether the tree has a sysbench, where scripts/bench runs it.
+has_sysbench() {
+	[ -x "$lab/rootfs/usr/bin/sysbench" ]
 }
 
 # As root, by its own libraries; else that it is there.
 tree_sysbench() {
-	if ! program=$(sysbench_of_tree); then
+	if ! has_sysbench; then
 		echo none
 	elif [ "$(id -u)" = 0 ]; then
-		chroot "$lab/rootfs" "$program" --version 2>/dev/null | first | sed 's/^sysbench //; s/ .*//; s/^none$/that does not run/'
+		chroot "$lab/rootfs" /usr/bin/sysbench --version 2>/dev/null | first | sed 's/^sysbench //; s/ .*//; s/^none$/that does not run/'
 	else
 		echo 'is there'
 	fi

@@ -102,18 +102,30 @@ steps() {
 	for_containers
 	if [ ! -e "$lab/rootfs" ]; then
 		after "$(lab_line up --tree-only)"
-	elif ! sysbench_of_tree >/dev/null; then
+	elif ! has_sysbench; then
 		must "rm -r $(quote "$lab/rootfs") && $(lab_line up --tree-only)"
 	elif [ "$(id -u)" = 0 ] && [ "$(tree_sysbench)" = 'that does not run' ]; then
 		must "rm -r $(quote "$lab/rootfs") && $(lab_line up --tree-only)"
 	fi
-	wants lxc-start lxc
+	wants lxc-execute lxc
+	# Without these it measures less.
+	if command -v apt-get >/dev/null; then
+		wants cc gcc libc6-dev
+		wants bwrap bubblewrap
+		wants runc runc
+		wants systemd-nspawn systemd-container
+	fi
 	done_step
 
 	begin_step report
 	[ -e "$lab/bench/summary.csv" ] || after "$(sudo_word)$(lab_settings)$(quote "$here/bench") --quick"
 	wants gnuplot gnuplot-nox
-	typst_version | grep -qvx none || wants typst typst
+	wants /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
+	if typst_version | grep -qx none; then
+		wants python3 python3
+		python3 -m pip --version >/dev/null 2>&1 || wants pip3 python3-pip
+		wants typst typst
+	fi
 	done_step
 
 	begin_step archive

@@ -77,10 +77,23 @@ heading() {
 	printf '\n== %s\n' "$1" >&2
 }
 
+# Prints what container ps knows of a container called as the lab's; fails where there is none.
+namesake() {
+	"$here/container" ps --json 2>/dev/null | sed 's/}, {/}\n{/g' | grep -m1 -F "\"name\": \"$name\","
+}
+
 # Prints the PID of the program of the lab's container; fails where it does not run.
 lab_program() {
-	"$here/container" ps --json 2>/dev/null | sed 's/}, {/}\n{/g' |
-		sed -n "s/.*\"name\": \"$name\", \"pid\": \([0-9]*\).*/\1/p" | grep -m1 .
+	namesake | grep -F "\"image\": \"$lab/" | sed -n 's/.*"pid": \([0-9]*\).*/\1/p' | grep .
+}
+
+# Refuses to touch a container of that name whose image is not this lab's.
+refuse_namesake() {
+	image=$(namesake | sed -n 's/.*"image": "\([^"]*\)".*/\1/p')
+	case $image in
+	'' | "$lab"/*) ;;
+	*) die "a container called $name runs, and it is not this lab's: its image is $image; name this one otherwise, in LAB_NAME" ;;
+	esac
 }
 
 # The tools, built where they are not.

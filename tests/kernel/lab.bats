@@ -194,6 +194,23 @@ only_the_container() {
 	finish
 }
 
+@test "a container of that name whose image is another's is not the lab's: neither written to nor ended" {
+	have_tree
+	cp --sparse=always lab/lab.img other.img
+	without_descriptors "$top/scripts/container" run --detach --log other.log --no-net --name "$LAB_NAME" other.img sleep 1000
+	for verb in up down; do
+		run -1 --separate-stderr -- lab "$verb"
+		[[ $stderr == *"a container called $LAB_NAME runs, and it is not this lab's: its image is $PWD/other.img; "*LAB_NAME* ]] || fail "$verb: $stderr"
+	done
+	run -1 lab show
+	run -0 inside ls /home
+	[[ $output != *note* ]]
+	[ -e lab/lab.img ]
+	"$top/scripts/container" stop --time 0 "$LAB_NAME"
+	lab down >/dev/null
+	[ ! -e lab/lab.img ]
+}
+
 @test "down finds what a killed container has left" {
 	have_tree
 	up 2>/dev/null

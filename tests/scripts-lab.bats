@@ -42,6 +42,17 @@ make_results() {
 
 # ---- help and messages
 
+@test "container, where the tools are not built: said, with the cure, and nothing false; help is there all the same" {
+	mkdir empty && cp -r "$top/scripts" empty/scripts
+	for verb in ps 'stop web' 'exec web true' 'run img'; do
+		# shellcheck disable=SC2086 # a verb and its words
+		run -125 --separate-stderr empty/scripts/container $verb
+		[ -z "$output" ] || { echo "$output"; false; }
+		[[ $stderr == *'container: the tools are not built'*'hint: '*'/try builds them' ]] || { echo "$stderr"; false; }
+	done
+	empty/scripts/container ps --help >/dev/null
+}
+
 @test "lab --help names every verb, LAB_DIR and LAB_NAME; each verb has a help of its own with three examples" {
 	run -0 --separate-stderr -- lab --help
 	[ "${lines[0]%% - *}" = lab ]

@@ -101,7 +101,8 @@ open_pipe() {
 	else
 		pipe=$(mktemp -d)
 		mkfifo "$pipe/pipe"
-		exec 5<>"$pipe/pipe" 4<"$pipe/pipe" 5>&-
+		exec 5<>"$pipe/pipe"
+		exec 4<"$pipe/pipe" 5>&-
 		rm -r "$pipe"
 	fi
 }

@@ -114,10 +114,33 @@ cleanup() {
 	exit "$status"
 }
 
-# Removes the groups that LXC and runc leave, when the last process has left them.
+# Prints the groups that systemd-nspawn makes below the one it is started in, and leaves, where they are.
+nspawn_groups() {
+	while IFS=: read -r _ controllers path; do
+		case $controllers in
+		name=systemd) filesystem='cgroup [^ ]* \(.*,\)\{0,1\}name=systemd\(,.*\)\{0,1\}' ;;
+		'') filesystem='cgroup2 .*' ;;
+		*) continue ;;
+		esac
+		hierarchy=$(sed -n "s|^[^ ]* [^ ]* [^ ]* / \([^ ]*\) .* - $filesystem.*|\1|p" /proc/self/mountinfo | head -n 1)
+		for left in payload supervisor; do
+			[ ! -d "$hierarchy${path%/}/$left" ] || printf '%s\n' "$hierarchy${path%/}/$left"
+		done
+	done </proc/self/cgroup
+}
+
+# Removes those that were not there before us; a group with somebody in it cannot be removed.
+remove_nspawn_groups() {
+	nspawn_groups | while read -r left; do
+		printf '%s\n' "$others_groups" | grep -qxF "$left" || rmdir "$left" 2>/dev/null || :
+	done
+}
+
+# Removes the groups that LXC, runc and systemd-nspawn leave, when the last process has left them.
 remove_groups() {
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		own_groups -depth -type d -exec rmdir {} + 2>/dev/null || :
+		remove_nspawn_groups
 		[ -n "$(own_groups -type d)" ] || return 0
 		own_groups -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u |
 			while read -r pid; do kill -s KILL "$pid" 2>/dev/null || :; done
@@ -130,3 +153,5 @@ remove_groups() {
 own_groups() {
 	find /sys/fs/cgroup \( -path "*/$group" -o -path "*/$group/*" -o -path "*/$group-*" \) "$@" 2>/dev/null
 }
+
+others_groups=$(nspawn_groups)

@@ -15,14 +15,22 @@ setup() {
 	setup_world
 	run_was=$(mounts_below /run)
 	trees=$(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo)
+	spawned_was=$(spawned)
 }
 
 teardown() {
 	nothing_left || return
+	same "$spawned_was" "$(spawned)" || return
 	[ -z "$(groups_left)" ] || fail "left: $(groups_left)" || return
 	[ -z "$(ip -o link show type bridge)$(ip -o link show type veth)" ] || fail "left: $(ip -o link show)" || return
 	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ] || fail 'left: ip_forward' || return
 	same "$run_was" "$(mounts_below /run)"
+}
+
+# The groups that systemd-nspawn makes and leaves.
+spawned() {
+	# shellcheck disable=SC2086 # a list of mount points
+	find $trees -maxdepth 1 \( -name payload -o -name supervisor \) | sort
 }
 
 # The groups of a bench that had this file's world for its own: their names hold its PID.

@@ -132,13 +132,15 @@ what_is_run() {
 
 # Prints the commands that make the same measurement again.
 commands() {
+	# Below this directory as they were given: another machine has other directories above.
+	results=$(quote "$(realpath --relative-base=. "$dir")") from=$(quote "$(realpath --relative-base=. "$tree")")
 	cat <<-END
 		# sysbench and what it needs, in the tree that every place runs
-		scripts/rootfs debian $(quote "$tree") --include sysbench
+		scripts/rootfs debian $from --include sysbench
 		# the same runs in the same order; without --seed in another one
-		scripts/bench --dir $(quote "$dir") --tree $(quote "$tree") --blocks $blocks --seconds $seconds --rounds $rounds --file-size $file_size --memory $memory --seed $seed${only:+ --only $(quote "$only")}
+		scripts/bench --dir $results --tree $from --blocks $blocks --seconds $seconds --rounds $rounds --file-size $file_size --memory $memory --seed $seed${only:+ --only $(quote "$only")}
 		# the summary once more, from runs.csv and starts.csv
-		scripts/bench --dir $(quote "$dir") --summary
+		scripts/bench --dir $results --summary
 		# one run of each place by hand: WORDS are those of a test in environment.tsv, ROOT is a copy of the tree with a
 		# directory /bench, ROOT.img an image of that, LOOP a device that losetup --direct-io=off attached to the image
 	END

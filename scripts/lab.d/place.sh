@@ -11,6 +11,9 @@ name=${LAB_NAME:-lab}
 case $name in *[!A-Za-z0-9_.-]* | [!A-Za-z0-9]*) die "LAB_NAME: \"$name\" is no name: letters, digits, and inside of it . _ -" ;; esac
 LAB_COMMAND=${LAB_COMMAND:-$here/lab}
 child=
+# Lists what the lab has made in its directory, a name a line; behind rootfs stands what that is of. Nothing else is ever
+# removed.
+mark=$lab/.lab
 
 # Prints how to type a verb here, with sudo where it takes root and we are not.
 lab_line() {
@@ -96,9 +99,38 @@ refuse_namesake() {
 	esac
 }
 
+has_tools() {
+	for tool in $(tools); do
+		[ -x "$bin/$tool" ] || return 1
+	done
+}
+
 # The tools, built where they are not.
 need_tools() {
-	for tool in $(tools); do
-		[ -x "$bin/$tool" ] || { build; return; }
-	done
+	has_tools || build
+}
+
+# Notes that a thing is about to be made: NAME [WHAT]. Noted afterwards, what a killed lab has made would be nobody's.
+claim() {
+	printf '%s\n' "$*" >>"$mark"
+}
+
+claims() {
+	[ ! -f "$mark" ] || cat "$mark"
+}
+
+# Tells whether the lab has made a thing in its directory. What bench has made has a mark of its own.
+is_ours() {
+	[ "$1" != bench ] || { [ -f "$lab/bench/lock" ]; return; }
+	claims | awk -v name="$1" '$1 == name { found = 1 } END { exit !found }'
+}
+
+# Forgets what is not there any more, or was never made.
+forget() {
+	[ -f "$mark" ] || return 0
+	claims | while read -r thing what; do
+		[ ! -e "$lab/$thing" ] || printf '%s\n' "$thing${what:+ $what}"
+	done >"$mark.new"
+	mv -T "$mark.new" "$mark"
+	[ -s "$mark" ] || rm "$mark"
 }

@@ -1,63 +1,12 @@
 #!/usr/bin/env bats
-# scripts/lab on a small tree of one busybox: up, show, syllabus, down, and what an interruption leaves. The world's network
-# plays the machine. Run by: tests/run kernel lab
+# scripts/lab on a small tree of one busybox: up, show, doctor, and what an interruption leaves. Run by: tests/run kernel lab
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
 
 load lib.bash
 load groups.bash
-
-setup_file() {
-	setup_world_file
-	cd "$BATS_FILE_TMPDIR" || return
-	mkdir ready
-	make_root ready/rootfs
-	"$BOXUTILS_BIN/mkimg" --size 96M --from ready/rootfs ready/lab.img
-}
-
-setup() {
-	setup_group
-	mkdir -p /run
-	mount -t tmpfs -o mode=755 run /run
-	LAB_NAME=$group
-	export LAB_NAME
-	unset LAB_DIR
-}
-
-teardown() {
-	rm -rf fakes
-	lab down --all >/dev/null 2>&1
-	umount /run
-	teardown_group
-	local answer=$?
-	[ -z "${lock-}" ] || free_net_cls || answer=1
-	return "$answer"
-}
-
-lab() {
-	"$top/scripts/lab" "$@"
-}
-
-# Runs `lab up` on a small tree, without the descriptors of bats, which a container that stays would keep.
-up() {
-	without_descriptors "$top/scripts/lab" up --tree busybox --size 96M --home 16M "$@"
-}
-
-# Puts a tree and an image in place that were made before.
-have_tree() {
-	mkdir lab
-	cp -a "$BATS_FILE_TMPDIR/ready/rootfs" lab/
-	cp --sparse=always "$BATS_FILE_TMPDIR/ready/lab.img" lab/
-}
-
-inside() {
-	"$top/scripts/container" exec "$LAB_NAME" -- "$@"
-}
-
-lab_pid() {
-	"$top/scripts/container" ps --json | grep -oE "\"$LAB_NAME\", \"pid\": [0-9]+" | grep -oE '[0-9]+$'
-}
+load lab.bash
 
 # ---- up and down
 
@@ -68,7 +17,7 @@ lab_pid() {
 	same $'== a root file system\n== its image\n== step 1 of 5\n== step 2 of 5\n== step 3 of 5\n== step 4 of 5\n== step 5 of 5\n== it runs' "$steps"
 	# Explained, each link of the chain.
 	[ "$(grep -oE '^(mkimg|cgset|vethup|nsexec|pivot) 1/' <<<"$stderr" | cut -d' ' -f1 | sort -u | xargs)" = 'cgset mkimg nsexec pivot vethup' ] || fail "$stderr"
-	same $'home.img\nlab.img\nlab.log\nrootfs' "$(ls -A lab)"
+	same $'home.img\nlab.img\nlab.log\nrootfs' "$(ls lab)"
 	[ "$(inside cat /home/note)" = 'made in the guest' ]
 	[ ! -e /home/note ] && [ ! -e lab/rootfs/home/note ]
 	[[ $(inside cat /proc/mounts) == *' /home ext4 '* ]]
@@ -100,7 +49,7 @@ lab_pid() {
 
 @test "up --tree-only: the tree and nothing else, and no container" {
 	run -0 up --tree-only
-	[ "$(ls -A lab)" = rootfs ] && [ -x lab/rootfs/bin/sh ]
+	[ "$(ls lab)" = rootfs ] && [ -x lab/rootfs/bin/sh ]
 	[ -z "$(directories)" ]
 	lab down >/dev/null
 	[ ! -e lab ]
@@ -115,11 +64,11 @@ lab_pid() {
 		kill "-$signal" "$started" 2>/dev/null || :
 		finish
 		case $signal:$status in TERM:143 | KILL:137 | *:0) ;; *) fail "$signal: status $status: $(cat said)" ;; esac
-		[ "$signal" = KILL ] || [ -z "$(find lab -maxdepth 1 -name '.*' -o -maxdepth 1 -name '*.part' 2>/dev/null)" ] || fail "round $round: $(ls -A lab)"
+		[ "$signal" = KILL ] || [ -z "$(find lab -maxdepth 1 -name '.*' ! -name .lab -o -maxdepth 1 -name '*.part' 2>/dev/null)" ] || fail "round $round: $(ls -A lab)"
 		until_true only_the_container || fail "round $round, $signal: $(ps ax)"
 	done
 	up 2>said || fail "$(cat said)"
-	same $'home.img\nlab.img\nlab.log\nrootfs' "$(ls -A lab)"
+	same $'home.img\nlab.img\nlab.log\nrootfs' "$(ls lab)"
 	[ "$(inside cat /home/note)" = 'made in the guest' ]
 	run -0 lab down
 }
@@ -155,30 +104,32 @@ only_the_container() {
 	[ "$(ls -A lab)" = notes.txt ]
 }
 
-@test "down keeps the results unless --all is given, ends a benchmark first, and fails where it may not remove" {
+@test "up --tree: a tree that is there and of something else is refused, whoever made it; without --tree it is used" {
 	have_tree
-	mkdir -p lab/bench scripts
-	touch lab/report.pdf
-	# A benchmark that never ends.
-	cp -a "$top/scripts/." scripts/
-	mkdir target
-	mount --bind "$top/target" target
-	printf '#!/bin/sh\nwhile :; do sleep 0.2; done\n' >scripts/bench
-	start scripts/bench --quick
-	bench=$started
-	until_true runs_program "$bench" bench
-	mkdir lab/mounted
-	mount -t tmpfs none lab/mounted
-	run -1 --separate-stderr -- scripts/lab down
-	[[ $output == *'NO: nothing is mounted below its directory: '* && $output == *'NO: none of its files is left: '* ]] || fail "$output"
-	gone "$bench" || fail 'the benchmark goes on'
-	[ -e lab/rootfs ]
-	umount lab/mounted target
-	rmdir lab/mounted
-	run -0 --separate-stderr -- lab down
-	same $'bench\nreport.pdf' "$(ls -A lab)"
-	run -0 lab down --all
-	[ ! -e lab ]
+	run -1 --separate-stderr -- lab up --tree host
+	same "lab up: $PWD/lab/rootfs is there and is of busybox: leave --tree host out to use it; LAB_NAME=$LAB_NAME $top/scripts/lab down removes it, LAB_DIR names another directory" "$stderr"
+	same $'lab.img\nrootfs' "$(ls lab)"
+	run -0 lab up --tree-only --tree busybox
+	rm lab/.lab
+	run -1 --separate-stderr -- lab up --tree busybox
+	same "lab up: $PWD/lab/rootfs is there and no lab up made it: leave --tree busybox out to use it, or move it away" "$stderr"
+	run -0 --separate-stderr -- lab up --tree-only
+	same 'lab up: the tree is there: lab/rootfs' "$stderr"
+}
+
+@test "report, archive: where nothing can be written that is said, with the cure" {
+	mkdir lab
+	mount -t tmpfs none lab
+	mkdir lab/bench
+	echo '%PDF-1.7' >lab/report.pdf
+	mount -o remount,ro lab
+	run -1 lab report
+	same "lab report: $PWD/lab cannot be written to: name another directory in LAB_DIR" "$output"
+	run -1 lab archive
+	same "lab archive: $PWD/lab: nothing can be made there (Read-only file system): --output names another place" "$output"
+	run -0 lab archive --output lab.zip
+	[ "$(unzip -Z1 lab.zip boxutils-lab/lab/report.pdf)" = boxutils-lab/lab/report.pdf ] && [ -z "$(find . -name '.archive.*')" ]
+	umount lab
 }
 
 @test "one at a time: while one holds the lab another up or down is refused, and says so" {
@@ -211,55 +162,6 @@ only_the_container() {
 	[ ! -e lab/lab.img ]
 }
 
-@test "down finds what a killed container has left" {
-	have_tree
-	up 2>/dev/null
-	# Its network goes late, as it may.
-	start sh -c 'exec sleep 1 <"/proc/$0/ns/net"' "$(lab_pid)"
-	until_true runs_program "$started" sleep
-	# The one that waits, and with it all of the container; its group stays.
-	kill -9 "$(parent "$(parent "$(lab_pid)")")"
-	until_true has_ended
-	[ -n "$(directories)" ]
-	run -0 --separate-stderr -- lab down
-	[[ $stderr != *'the bridge stays'* ]] || fail "$stderr"
-	[ -z "$(directories)" ] && [ -z "$(ip -o link show type bridge)$(nft list ruleset)" ]
-}
-
-@test "down, where others have cables, too: theirs stay and are named; what killed verbs have left goes; a quote is a letter" {
-	mkdir "it's"
-	export LAB_DIR=$PWD/"it's"
-	have_tree
-	mv lab/* "$LAB_DIR/"
-	rmdir lab
-	up 2>/dev/null
-	start vethup --nat -- nsexec --pid -- sleeper 1000
-	until_true pgrep -x sleeper
-	mkdir "$LAB_DIR/.verify.abcdef"
-	touch "$LAB_DIR/.verify.abcdef/copy.img"
-	cgset --pids 9 "$LAB_NAME-verify-1-hog"
-	cgset --pids 9 "$LAB_NAME-other"
-	run -0 --separate-stderr -- lab down
-	[[ $stderr == *'the bridge stays: other containers are in it: bx0a620003 '* ]] || fail "$stderr"
-	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] || fail "$output"
-	[ "$(grep -c '; others have theirs: bx0a620003 10.98.0.3 ' <<<"$output")" = 2 ] || fail "$output"
-	[ ! -e "$LAB_DIR" ]
-	same "$LAB_NAME-other" "$(directories | sed 's|.*/||' | sort -u)"
-	cgset --remove "$LAB_NAME-other"
-	kill "$started"
-	finish
-	# What cannot be removed is seen.
-	mkdir "$LAB_DIR" "$LAB_DIR/.verify.abcdef"
-	mount -t tmpfs none "$LAB_DIR/.verify.abcdef"
-	run -1 --separate-stderr -- lab down
-	[[ $output == *"NO: none of its files is left: $LAB_DIR/.verify.abcdef"* ]] || fail "$output"
-	umount "$LAB_DIR/.verify.abcdef"
-}
-
-has_ended() {
-	[ -z "$(lab_pid)" ]
-}
-
 # ---- show
 
 @test "show: host and container in two columns, from the same commands; topics by themselves" {
@@ -290,56 +192,6 @@ has_ended() {
 	finish
 	run -1 lab show moon
 	[[ $output == *'there is no topic moon'* ]]
-}
-
-# ---- syllabus
-
-@test "syllabus: every command of the lecture, run as typed, shows what must be seen, and leaves nothing" {
-	lock_net_cls
-	have_tree
-	ln -s "$top/scripts" scripts
-	up 2>/dev/null
-	before=$(ls -A . lab && ip -o link | wc -l)
-	run lab syllabus --check
-	printf '%s\n' "$output" | grep -A 12 '^not ok' || :
-	[ "$status" = 0 ]
-	[ "$(grep -c '^ok ' <<<"$output")" = "$(grep -vc '^#' "$top/scripts/lab.d/syllabus.tsv")" ]
-	same "$before" "$(ls -A . lab && ip -o link | wc -l)"
-	! directories | grep -v "$LAB_NAME\$" || fail 'a group is left'
-	# It can fail: of what is not shown nothing is seen.
-	"$top/scripts/container" stop "$LAB_NAME"
-	run -1 lab syllabus --check 2
-	[[ $output == *'the lab is not up'* ]]
-}
-
-@test "syllabus --check, interrupted, ends what the row began and removes what it made; a status of its own fails a row" {
-	have_tree
-	up 2>/dev/null
-	mkdir -p mine/target/x86_64-unknown-linux-gnu
-	ln -s "$BOXUTILS_BIN" mine/target/x86_64-unknown-linux-gnu/release
-	cp -r "$top/scripts" mine/scripts
-	printf '%s\t%s\t%s\t%s\t-\t-\n' One 'What takes long' 'd=$(mktemp -d); cgset --hierarchy name=mine-$$ $d/one; mkdir $d/one/a; cgset --pids 9 {group}; truncate -s 16M {dir}/step.img; mkimg --attach {dir}/step.img; sleep 1000 & cgset {group} -- sleeper 1000' x \
-		Two 'What fails' 'echo seen; exit 3' '^seen$' >mine/scripts/lab.d/syllabus.tsv
-	before=$(ls -A lab && loops_on "$BATS_TEST_TMPDIR")
-	start mine/scripts/lab.d/syllabus --check 1
-	until_true sleeper_is_in
-	kill -TERM "$started"
-	finish
-	[ "$status" = 143 ] || fail "status $status"
-	same "$before" "$(ls -A lab && loops_on "$BATS_TEST_TMPDIR")"
-	until_true no_hierarchy_of_it || fail "$(cat /proc/self/cgroup)"
-	! directories | grep -e -lecture- || fail 'a group is left'
-	! pgrep -x sleeper || fail 'it goes on'
-	run -1 mine/scripts/lab syllabus --check 2
-	[[ $output == 'not ok 2 - '*'; status 3'* ]] || fail "$output"
-}
-
-sleeper_is_in() {
-	pgrep -x sleeper
-}
-
-no_hierarchy_of_it() {
-	! grep -h name=mine- /proc/self/cgroup /proc/self/mountinfo
 }
 
 # ---- doctor

@@ -2,6 +2,7 @@
 # What lab down proves: of each kind of thing that could be left, that none is. It is sourced, and reads only.
 
 : "${lab:?names the directory of the lab}" "${name:?names its container}" "${made:?lists its files}" "${here:?}" "${bin:?}"
+: "${mark:?names the list of what it has made}"
 
 # Prints the processes that run scripts/bench for this lab: shells whose script it is, not those that only name it.
 benches() {
@@ -51,8 +52,14 @@ cables() {
 	"$bin/vethup" --list 2>/dev/null | sed -n '/ uplink$/!s/^  //p'
 }
 
+# Prints bridge and cables by their names, where there is no vethup to ask.
+named_links() {
+	ip -o link 2>/dev/null | sed -n 's/^[0-9]*: \(boxbr0\|bx[0-9a-f]\{8\}\)[:@].*/\1/p'
+}
+
 # Prints the cables that the containers of the lab had, and what else vethup made if no cable is others'.
 links() {
+	has_tools || { named_links; return; }
 	for cable in ${our_cables-}; do
 		! cables | grep "^$cable " || return 0
 	done
@@ -60,8 +67,8 @@ links() {
 }
 
 tables() {
-	if [ -n "$("$bin/vethup" --list)" ] || ! command -v nft >/dev/null; then return 0; fi
-	nft list tables 2>/dev/null | grep boxutils || :
+	! has_tools || [ -z "$("$bin/vethup" --list)" ] || return 0
+	! command -v nft >/dev/null || nft list tables 2>/dev/null | grep boxutils || :
 }
 
 # Prints who still has what the lab had a part in.
@@ -72,7 +79,7 @@ others() {
 
 # Prints what verbs that were killed have left, each under a name of its own.
 unfinished() {
-	for file in "$lab"/.rootfs.?????? "$lab"/.lab.img.mkimg-* "$lab"/.archive.?????? "$lab"/.verify.??????; do
+	for file in "$lab"/.rootfs.?????? "$lab"/.lab.img.mkimg-* "$lab"/.archive.?????? "$lab"/.verify.?????? "$mark.new"; do
 		[ ! -e "$file" ] || printf '%s\n' "$file"
 	done
 }
@@ -80,7 +87,7 @@ unfinished() {
 files() {
 	# shellcheck disable=SC2086 # lists of names without blanks
 	for file in $made ${all:+${results:?}}; do
-		[ ! -e "$lab/$file" ] || printf '%s\n' "$lab/$file"
+		[ ! -e "$lab/$file" ] || ! is_ours "$file" || printf '%s\n' "$lab/$file"
 	done
 	unfinished
 }

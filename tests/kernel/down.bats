@@ -1,0 +1,124 @@
+#!/usr/bin/env bats
+# scripts/lab down: it ends and removes all that the lab made, and nothing else. Run by: tests/run kernel down
+
+# Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+
+load lib.bash
+load groups.bash
+load lab.bash
+
+@test "down keeps the results unless --all is given, ends a benchmark first, and fails where it may not remove" {
+	have_tree
+	mkdir -p lab/bench scripts
+	touch lab/report.pdf lab/bench/lock
+	echo report.pdf >>lab/.lab
+	# A benchmark that never ends.
+	cp -a "$top/scripts/." scripts/
+	mkdir target
+	mount --bind "$top/target" target
+	printf '#!/bin/sh\nwhile :; do sleep 0.2; done\n' >scripts/bench
+	start scripts/bench --quick
+	bench=$started
+	until_true runs_program "$bench" bench
+	mkdir lab/mounted
+	mount -t tmpfs none lab/mounted
+	run -1 --separate-stderr -- scripts/lab down
+	[[ $output == *'NO: nothing is mounted below its directory: '* && $output == *'NO: none of its files is left: '* ]] || fail "$output"
+	gone "$bench" || fail 'the benchmark goes on'
+	[ -e lab/rootfs ]
+	umount lab/mounted target
+	rmdir lab/mounted
+	run -0 --separate-stderr -- lab down
+	same $'bench\nreport.pdf' "$(ls lab)"
+	run -0 lab down --all
+	[ ! -e lab ]
+}
+
+@test "down removes only what the lab made: where no lab was it refuses, beside one it names and leaves the rest" {
+	mkdir rootfs report
+	echo mine | tee rootfs/file report/file lab.log
+	run -1 --separate-stderr env LAB_DIR=. "$top/scripts/lab" down --all
+	same "lab down: $PWD holds rootfs lab.log report, and no lab was made there (it has no .lab): name the lab's directory in LAB_DIR, or remove this by hand" "$stderr"
+	[ "$(sort -u rootfs/file report/file lab.log)" = mine ]
+	# A tree of one's own is used, and stays.
+	have_tree
+	echo lab.img >lab/.lab
+	echo mine >lab/report.pdf
+	mkdir lab/bench
+	without_descriptors "$top/scripts/lab" up --home 16M 2>/dev/null
+	before=$(find lab/rootfs lab/bench lab/report.pdf | sort)
+	run -0 --separate-stderr -- lab down --all
+	[[ $stderr == *'lab down: not made by the lab, and left as it is: rootfs bench report.pdf'* ]] || fail "$stderr"
+	same "$before" "$(find lab -mindepth 1 | sort)"
+	rm -r lab
+}
+
+@test "down, where nothing is and the tools are not built, builds nothing; where something is, it must" {
+	mkdir mine fakes
+	cp -r "$top/scripts" "$top/Cargo.toml" mine/
+	for tool in cgset vethup nsexec pivot mkimg; do
+		mkdir "mine/$tool"
+		touch "mine/$tool/Cargo.toml"
+	done
+	for program in cargo rustc; do
+		printf '#!/bin/sh\n[ "$1" != --version ] || { echo "%s 99.0.0"; exit; }\ntouch %s/built\nexit 1\n' "$program" "$PWD" >"fakes/$program"
+		chmod 755 "fakes/$program"
+	done
+	PATH=$PWD/fakes:$PATH
+	mkdir lab
+	run -0 --separate-stderr -- mine/scripts/lab down
+	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] && [ -z "$stderr" ] || fail "$output$stderr"
+	[ ! -e built ] && [ ! -e lab ]
+	cgset --pids 9 "$LAB_NAME"
+	run -1 mine/scripts/lab down
+	[ -e built ] || fail "$output"
+	cgset --remove "$LAB_NAME"
+}
+
+@test "down finds what a killed container has left" {
+	have_tree
+	up 2>/dev/null
+	# Its network goes late, as it may.
+	start sh -c 'exec sleep 1 <"/proc/$0/ns/net"' "$(lab_pid)"
+	until_true runs_program "$started" sleep
+	# The one that waits, and with it all of the container; its group stays.
+	kill -9 "$(parent "$(parent "$(lab_pid)")")"
+	until_true has_ended
+	[ -n "$(directories)" ]
+	run -0 --separate-stderr -- lab down
+	[[ $stderr != *'the bridge stays'* ]] || fail "$stderr"
+	[ -z "$(directories)" ] && [ -z "$(ip -o link show type bridge)$(nft list ruleset)" ]
+}
+
+@test "down, where others have cables, too: theirs stay and are named; what killed verbs have left goes; a quote is a letter" {
+	export LAB_DIR=$PWD/"it's"
+	have_tree
+	mv lab "$LAB_DIR"
+	up 2>/dev/null
+	start vethup --nat -- nsexec --pid -- sleeper 1000
+	until_true pgrep -x sleeper
+	mkdir "$LAB_DIR/.verify.abcdef"
+	touch "$LAB_DIR/.verify.abcdef/copy.img"
+	cgset --pids 9 "$LAB_NAME-verify-1-hog"
+	cgset --pids 9 "$LAB_NAME-other"
+	run -0 --separate-stderr -- lab down
+	[[ $stderr == *'the bridge stays: other containers are in it: bx0a620003 '* ]] || fail "$stderr"
+	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] || fail "$output"
+	[ "$(grep -c '; others have theirs: bx0a620003 10.98.0.3 ' <<<"$output")" = 2 ] || fail "$output"
+	[ ! -e "$LAB_DIR" ]
+	same "$LAB_NAME-other" "$(directories | sed 's|.*/||' | sort -u)"
+	cgset --remove "$LAB_NAME-other"
+	kill "$started"
+	finish
+	# What cannot be removed is seen.
+	mkdir "$LAB_DIR" "$LAB_DIR/.verify.abcdef"
+	mount -t tmpfs none "$LAB_DIR/.verify.abcdef"
+	run -1 --separate-stderr -- lab down
+	[[ $output == *"NO: none of its files is left: $LAB_DIR/.verify.abcdef"* ]] || fail "$output"
+	umount "$LAB_DIR/.verify.abcdef"
+}
+
+has_ended() {
+	[ -z "$(lab_pid)" ]
+}

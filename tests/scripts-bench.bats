@@ -62,11 +62,11 @@ awks() {
 @test "what it does not understand it refuses, with a hint, and does nothing" {
 	local words
 	for words in '--quik|there is no option --quik' 'now|there is no option now' '--dir|--dir wants a value' \
-		'--dir=|--dir wants a value' '--quick --full|--quick and --full together' '--blocks 0|0 is no number of 1 or more' \
-		'--blocks 1.5|1.5 is no number of 1 or more' '--seconds soon|--seconds soon is no number' '--rounds=-1|-1 is no number' \
-		'--file-size big|big is no size' '--memory 1X|1X is no size' '--only cpu|--only cpu: no slash in it' \
+		'--dir=|--dir wants a value' '--quick --full|--quick and --full together' '--blocks 0|--blocks 0 is no number of 1 or more' \
+		'--blocks 1.5|--blocks 1.5 is no number of 1 or more' '--seconds soon|--seconds soon is no number' '--rounds=-1|--rounds -1 is no number' \
+		'--file-size big|--file-size big is no size' '--memory 1X|--memory 1X is no size' '--only cpu|--only cpu: no slash in it' \
 		'--only cpu/moon|--only cpu/moon matches nothing' '--only cpu/lxc,mars/lxc|--only mars/lxc matches nothing' \
-		'--seed x|x is no number' '--summary --dir none|there are no results in'; do
+		'--seed x|--seed x is no number' '--blocks 00|--blocks 00 is no number' '--summary --dir none|there are no results in'; do
 		# shellcheck disable=SC2086 # the words of a line
 		run -1 --separate-stderr bench ${words%%|*}
 		[[ $stderr == "bench: ${words#*|}"*$'\nbench: hint: '* ]] || { echo "$words: $stderr"; return 1; }
@@ -97,7 +97,14 @@ awks() {
 	[[ $stderr == "bench: $PWD/dir was begun with only none, and this asks for cpu/*"* ]]
 	run -1 --separate-stderr bench --quick --tree tree --dir dir --seed 8
 	[[ $stderr == "bench: $PWD/dir was begun with seed 7"* ]]
+	# The words it was begun with, and nothing but the other sysbench is in their way.
+	run -1 --separate-stderr bench --full --tree tree --dir dir
+	words=$(sed -n 's|^bench: hint: .*/scripts/bench \(.*\) goes on there; .*|\1|p' <<<"$stderr")
+	same "$words" '--dir dir --blocks 6 --seconds 0.4 --rounds 30 --file-size 128M --memory 512M --tree tree'
 	echo '# another' >>tree/usr/bin/sysbench
+	# shellcheck disable=SC2086 # words
+	run -1 --separate-stderr bench $words
+	[[ $stderr == "bench: $PWD/dir was begun with sysbench "* ]]
 	run -1 --separate-stderr bench --quick --tree tree --dir dir
 	[[ $stderr == "bench: $PWD/dir was begun with sysbench "* ]]
 	exec 4>dir/lock
@@ -155,7 +162,7 @@ awks() {
 			host,cpu,7,4.0000,s,1.0000,1.0000,1.0000
 			lxc,cpu,7,6.0000,s,1.4000,1.2000,1.6000
 			host,fileio-rndwr,1,100.0000,MiB/s,1.0000,1.0000,1.0000
-			root,fileio-rndwr,2,65.0000,MiB/s,0.5000,0.5000,0.5000
+			root,fileio-rndwr,2,65.0000,MiB/s,0.5000,,
 			container,threads,1,2.0000,s,,,
 		END
 		)"
@@ -239,6 +246,21 @@ awks() {
 		run -1 --separate-stderr bench --summary --dir other
 		[[ $stderr == *"$reason/cpu: status 1: it broke"* ]]
 	done
+}
+
+@test "at the end a terminal is told where the results are and what makes the report of them; nobody else is" {
+	make_tree
+	for dir in dir lab/bench; do
+		make_settings $dir 1 1 cpu/host
+		printf '%s\n' "$header" 9,1,host,cpu,1,s,1,0 >$dir/runs.csv
+		run -0 bench --summary --dir $dir
+		[ -z "$output" ]
+	done
+	# Progress stands in the same line before it.
+	said=$(script -qec "'$scripts/bench' --summary --dir dir" /dev/null </dev/null | tr -d '\r')
+	[[ $said == *"bench: the results are in dir; "*"/scripts/report/build --dir dir makes the report of them" ]] || { echo "$said"; return 1; }
+	said=$(script -qec "'$scripts/bench' --summary" /dev/null </dev/null | tr -d '\r')
+	[[ $said == *"bench: the results are in lab/bench; "*"/scripts/lab report makes the report of them" ]] || { echo "$said"; return 1; }
 }
 
 @test "a summary that fails leaves the one before; and while a bench is at work there is none" {

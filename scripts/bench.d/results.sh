@@ -48,10 +48,22 @@ finish() {
 		write "$name.json" awk -f "$here/bench.d/csv2json.awk" "$dir/$name.csv"
 	done
 	progress ''
-	[ -s "$dir/missing.tsv" ] || return 0
-	say "$(wc -l <"$dir/missing.tsv") of the figures are missing or not complete; $dir/missing.tsv says why:"
-	sed 's/^/    /; s/	/: /' "$dir/missing.tsv" | head -n 12 >&2
-	enough || exit 1
+	if [ -s "$dir/missing.tsv" ]; then
+		say "$(wc -l <"$dir/missing.tsv") of the figures are missing or not complete; $dir/missing.tsv says why:"
+		sed 's/^/    /; s/	/: /' "$dir/missing.tsv" | head -n 12 >&2
+		enough || exit 1
+	fi
+	# On a terminal; elsewhere success is silent.
+	[ ! -t 2 ] || say "the results are in $(quote "$dir"); $(report_line) makes the report of them"
+}
+
+# Prints the line that makes the report of these results.
+report_line() {
+	if [ "$dir" = "$(realpath -m "$lab/bench")" ]; then
+		printf '%s%s\n' "${LAB_DIR:+LAB_DIR=$(quote "$LAB_DIR") }" "$(quote "$here/lab" report)"
+	else
+		quote "$here/report/build" --dir "$dir"
+	fi
 }
 
 # Writes the output of a command to a file of DIR, complete or not at all.

@@ -35,12 +35,13 @@ read_options() {
 	esac
 	blocks=${blocks_given:-12} seconds=${seconds_given:-0.8} rounds=${rounds_given:-100} file_size=${size_given:-256M}
 	dir=$(realpath -m "$dir") tree=$(realpath -m "$tree")
-	for number in "$blocks" "$rounds" "${seed:-1}"; do
-		case $number in *[!0-9]* | '' | 0) refuse "$number is no number of 1 or more" 'bench --help lists what it takes' ;; esac
+	for number in "--blocks $blocks" "--rounds $rounds" "--seed ${seed:-1}"; do
+		case ${number#* } in *[!0-9]* | '' | 0*) refuse "$number is no number of 1 or more" 'bench --help lists what it takes' ;; esac
 	done
 	case $seconds in *[!0-9.]* | . | *.*.*) refuse "--seconds $seconds is no number" 'as in --seconds 0.5' ;; esac
-	for size in "$file_size" "$memory"; do
-		case ${size%[KMG]} in *[!0-9]* | '') refuse "$size is no size" 'as in 256M' ;; esac
+	for size in "--file-size $file_size" "--memory $memory"; do
+		number=${size#* }
+		case ${number%[KMG]} in *[!0-9]* | '') refuse "$size is no size" 'as in 256M' ;; esac
 	done
 	check_only
 	sysbench=$(sha256sum "$tree/usr/bin/sysbench" 2>/dev/null | cut -d' ' -f1) || :
@@ -120,7 +121,7 @@ check_settings() {
 		eval "now=\$$name"
 		was=$(sed -n "s/^$name=//p" "$dir/settings")
 		[ "$now" = "$was" ] || refuse "$dir was begun with $name ${was:-none}, and this asks for ${now:-none}" \
-			"the options it was begun with go on there; name another --dir to begin anew, or remove $dir"
+			"$(quote "$here/bench" --dir "$dir") $(begun_words "$dir") goes on there; name another --dir to begin anew, or remove $dir"
 	done
 	was=$(sed -n 's/^seed=//p' "$dir/settings")
 	[ -z "$seed" ] || [ "$seed" = "$was" ] || refuse "$dir was begun with seed $was" 'leave --seed out, or name another --dir'

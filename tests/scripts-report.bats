@@ -79,6 +79,36 @@ points_of() {
 	[[ $text != *'Our container is the faster of the two.'* ]]
 }
 
+@test "where LXC starts the faster the report says so, and not where it does not" {
+	"$build" --dir "$results" --output report.pdf
+	[[ $(words_of report.pdf) == *'LXC takes 4.80 times as long as the chain.'* ]]
+	sed -i 's/^chain,spaced,20,[0-9]*/chain,spaced,20,94000/' "$results/starts-summary.csv"
+	"$build" --dir "$results" --output report.pdf
+	[[ $(words_of report.pdf) == *'LXC is the faster of the two here: it takes 0.50 times as long as the chain.'* ]]
+}
+
+@test "one block bears no interval: text and figures say so, and nothing is concluded from it" {
+	"$build" --dir "$results" --output report.pdf --keep-sources many
+	[[ $(words_of report.pdf) == *'10 blocks were counted'*'bootstrap 95 % interval'* ]]
+	[[ $(words_of report.pdf) != *'no interval'* ]]
+	grep -q '95 % interval)' many/attributes.svg
+	[ "$(points_of many/attributes.tsv 0 3:4 | wc -l)" = 8 ]
+	awk -F, -v OFS=, 'NR > 1 { $3 = 1; if ($1 != "host") $7 = $8 = "" } 1' "$results/summary.csv" >summary
+	mv summary "$results/summary.csv"
+	run -0 --separate-stderr "$build" --dir "$results" --output report.pdf --keep-sources one
+	[ -z "$output$stderr" ]
+	text=$(words_of report.pdf)
+	[[ $text == *'one block was counted'*'Where fewer than six blocks were measured there is no interval'* ]]
+	[[ $text == *'memory read. In our container the same work took '*' longer than the host in the one block measured, which is too few for an interval: it may be chance.'* ]]
+	[[ $text == *'No rung of the ladder can be held against the one before it.'* ]]
+	[[ $text == *'Which of the two is the faster cannot be said from so few blocks.'* ]]
+	[[ $text != *'95 %'* && $text != *'faster of the two.'* && $text != *'adds most'* && $text != *'cannot be told'* ]]
+	grep -q 'no interval: too few blocks)' one/attributes.svg
+	# The dots are there, their intervals are not.
+	[ "$(points_of one/attributes.tsv 0 2:1 | wc -l)" = 8 ] && [ -z "$(points_of one/attributes.tsv 0 3:4)" ]
+	[ "$(points_of one/ladder.tsv 1 1:3 | wc -l)" = 6 ] && [ -z "$(points_of one/ladder.tsv 1 4:5)" ]
+}
+
 @test "a cell that could not be measured is said, with why; where all could that is said too" {
 	"$build" --dir "$results" --output report.pdf
 	[[ $(words_of report.pdf) == *'lxc/fileio-rndwr: lxc-execute: Operation not permitted'* ]]
@@ -148,8 +178,13 @@ points_of() {
 @test "where nothing was started, or nothing at all of LXC, there is a report all the same" {
 	sed -i 2,\$d "$results/starts.csv" "$results/starts-summary.csv"
 	sed -i /lxc/d "$results/summary.csv"
+	: >"$results/explain.txt"
+	sed -i /^date/d "$results/environment.tsv"
 	run -0 --separate-stderr "$build" --dir "$results" --output report.pdf
-	[ -s report.pdf ]
+	text=$(words_of report.pdf)
+	[[ $text == *'date not recorded'*'In LXC nothing was measured'*'the container of the benchmark was not started'*'No start was measured'* ]]
+	# Nor is anything said of them.
+	[[ $text != *'In our container nothing'* && $text != *'comparison with LXC does not say'* && $text != *'What follows is what the tools'* ]]
 }
 
 @test "--template: another layout, the same words; a broken one is said and the report before is kept" {

@@ -9,9 +9,13 @@
 #     attributes.tsv  a block for the container, one for LXC: row, cost, low, high
 #     ladder.tsv      a block a test: step, cost before, cost, low, high in percent more than the host
 #     starts.tsv      for 20 ms apart, then for burst: a block of row, first instruction in ms; of row, median, name
+#     note.txt        what the axis says of intervals; low and high are NaN where there is none
 #     order.tsv       a block a test: run order, percent from the median of its place, 1 host, 2 container, 3 LXC, 4 others
 
 function cost_of(ratio, unit) { return unit == "s" ? ratio : 1 / ratio }
+
+# One end of an interval, if there is one.
+function edge(form, list, key) { return key in list ? sprintf(form, list[key]) : "NaN" }
 
 # Ends a block of so many rows.
 function end_block(rows, out) {
@@ -36,7 +40,7 @@ function attributes(out,    p, i, rows, key) {
 		for (i = 1; i <= tests; i++) {
 			key = pair[p] SUBSEP test[i]
 			if (!(key in cost)) continue
-			printf "%d\t%.5f\t%.5f\t%.5f\n", i, cost[key], low[key], high[key] >out
+			printf "%d\t%.5f\t%s\t%s\n", i, cost[key], edge("%.5f", low, key), edge("%.5f", high, key) >out
 			rows++
 		}
 		end_block(rows, out)
@@ -50,8 +54,8 @@ function ladder(out,    i, p, rows, key, before) {
 		for (p = 1; p <= places; p++) {
 			key = place[p] SUBSEP test[i]
 			if (!(key in cost)) continue
-			printf "%d\t%.3f\t%.3f\t%.3f\t%.3f\n", p, before, 100 * (cost[key] - 1), 100 * (low[key] - 1), 100 * (high[key] - 1) >out
-			before = 100 * (cost[key] - 1)
+			printf "%d\t%.3f\t%.3f\t%s\t%s\n", p, before, more[key], edge("%.3f", more_low, key), edge("%.3f", more_high, key) >out
+			before = more[key]
 			rows++
 		}
 		end_block(rows, out)
@@ -113,14 +117,22 @@ file == 1 {
 	# Where the host has no figure there is nothing to hold this one against.
 	if ($6 == "") next
 	cost[key] = cost_of($6, $5)
+	more[key] = 100 * (cost[key] - 1)
+	if ($7 == "") { lacking = 1; next }
+	if ($1 != "host") bearing = 1
 	low[key] = $5 == "s" ? $7 : cost_of($8, $5)
 	high[key] = $5 == "s" ? $8 : cost_of($7, $5)
+	more_low[key] = 100 * (low[key] - 1)
+	more_high[key] = 100 * (high[key] - 1)
 }
 file == 2 && $8 == 0 { run_order[++runs] = $1; run_place[runs] = $3; run_test[runs] = $4; run_value[runs] = $5 }
 file == 3 { start_median[$1, $2] = $4 }
 file == 3 && (!($1 in first) || $2 == "spaced") { first[$1] = $4 }
 file == 4 && $6 == 0 { start_way[++started] = $2; start_mode[started] = $3; start_first[started] = $4 }
 END {
+	note = bearing ? "95 % interval" : ""
+	if (lacking) note = note (bearing ? ", or " : "") "no interval: too few blocks"
+	print note >(to "/note.txt")
 	attributes(to "/attributes.tsv")
 	ladder(to "/ladder.tsv")
 	starts(to "/starts.tsv")

@@ -20,6 +20,7 @@ do for [panel = 1:8] {
 	plot file index (panel - 1) using 1:(($2 + $3) / 2):(0.35):(abs($3 - $2) / 2):($3 > $2 ? 0x888888 : 0xffffff) \
 	         with boxxyerror linecolor rgb variable, \
 	     0 with lines linecolor rgb "#000000" linewidth 1.2, \
+	     file index (panel - 1) using 1:3 with points linetype 1 pointsize 0.4, \
 	     file index (panel - 1) using 1:3:4:5 with yerrorbars linetype 1 pointsize 0.4
 }
 unset multiplot

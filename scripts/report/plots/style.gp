@@ -1,6 +1,6 @@
 # What the plots have in common. They are told apart by shape and grey, so that they can be printed in black and white.
 #
-#     gnuplot -e "from='DIR'" PLOT.gp    reads DIR/NAME.tsv, writes DIR/NAME.svg
+#     FROM=DIR gnuplot -e "from='DIR'" PLOT.gp    reads DIR/NAME.tsv, writes DIR/NAME.svg
 set datafile separator "\t"
 set border 3 linecolor rgb "#444444"
 set tics nomirror scale 0.5 textcolor rgb "#222222"

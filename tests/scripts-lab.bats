@@ -151,14 +151,33 @@ make_results() {
 
 # ---- syllabus
 
+# Prints the lines of a section: PAGE ANCHOR, the anchor as GitHub makes it of a heading. Fails where there is none.
+section() {
+	awk -v wanted="$2" '
+		/^```/ { code = !code }
+		!code && /^#+ / {
+			anchor = tolower($0)
+			sub(/^#+ +/, "", anchor)
+			gsub(/[^a-z0-9 _-]/, "", anchor)
+			gsub(/ /, "-", anchor)
+			if (inside = (anchor == wanted)) found = 1
+		}
+		inside
+		END { exit !found }' "$1"
+}
+
 @test "syllabus: every row has a sentence, a command, what must be seen; its lesson and its verify row exist" {
 	table=$top/scripts/lab.d/syllabus.tsv
-	[ -z "$(grep -v '^#' "$table" | awk -F '\t' 'NF != 6 || $2 == "" || $3 == "" || $4 == "" || $5 == ""')" ]
+	[ -z "$(grep -v '^#' "$table" | awk -F '\t' 'NF < 6 || NF > 7 || NF == 7 && $7 !~ /^(bench|report)$/ || $2 == "" || $3 == "" || $4 == "" || $5 == ""')" ]
 	rows=$(lab verify --rows | cut -f1)
-	while IFS=$'\t' read -r _ sentence _ _ lesson verify; do
-		file=${lesson%%#*} paragraph=${lesson#*#}
+	run ! section "$top/mkimg/README.md" 1
+	while IFS=$'\t' read -r _ sentence _ _ lesson verify _; do
+		link=${lesson%% *} paragraph=
+		[[ $lesson != *' '* ]] || paragraph=${lesson#* }
+		file=${link%%#*}
 		[ -e "$top/$file" ] || { echo "$sentence: no $file"; return 1; }
-		grep -qE -e "^(## |\*\*?)$paragraph" "$top/$file" || { echo "$sentence: $file has no $paragraph"; return 1; }
+		section "$top/$file" "${link#*#}" >lesson || { echo "$sentence: $file has no heading ${link#*#}"; return 1; }
+		[ -z "$paragraph" ] || grep -qE -e "^\*\*?$paragraph" lesson || { echo "$sentence: $link has no $paragraph"; return 1; }
 		[ "$verify" = - ] || grep -qx "$verify" <<<"$rows" || { echo "$sentence: no verify row $verify"; return 1; }
 	done < <(grep -v '^#' "$table")
 	run -0 --separate-stderr -- lab syllabus
@@ -168,11 +187,34 @@ make_results() {
 	[ "$(grep -c '^    \$ ' <<<"$output")" = 2 ]
 	run -1 lab syllabus two
 	[[ $output == *'two: not the number of a row'* ]]
-	# What the commands could not hold.
-	for place in 'my lab' 'a|b' 'a&b' "a'b"; do
-		run -1 env LAB_DIR="$place" "$top/scripts/lab" syllabus 2
-		[[ $output == "lab syllabus: LAB_DIR: "*' is no word of a command as it is: '* ]] || { echo "$output"; return 1; }
+	rows=$(grep -vc '^#' "$table")
+	for row in $((rows + 1)) 99999999999999999999; do
+		run -1 lab syllabus 1 "$row"
+		[ "$output" = "lab syllabus: there is no row $row: they are 1 to $rows" ] || { echo "$output"; return 1; }
+		run -1 lab syllabus --check "$row"
+		[ "$output" = "lab syllabus: there is no row $row: they are 1 to $rows" ] || { echo "$output"; return 1; }
 	done
+	run -1 lab syllabus 02
+	[[ $output == *'02: not the number of a row'* ]]
+}
+
+@test "syllabus: its lines are right whatever LAB_DIR is called; what no line could hold is refused" {
+	for place in 'my lab' 'a|b' 'a&b' "it's" 'a\b' '{group} $HOME'; do
+		mkdir "$place"
+		run -0 env LAB_DIR="$place" "$top/scripts/lab" syllabus
+		sed -n 's/^    [$] //p' <<<"$output" >lines
+		[ "$(wc -l <lines)" = "$(grep -vc '^#' "$top/scripts/lab.d/syllabus.tsv")" ]
+		while IFS= read -r line; do sh -n -c "$line" || { echo "$line"; return 1; }; done <lines
+		# One that needs no root, as typed.
+		[ "$(sh -c "$(grep '^dd if=/dev/zero' lines)")" = 16777216 ]
+		[ -z "$(ls -A "$place")" ]
+		# The lines without LAB_DIR in them have it from the first one.
+		eval "$(sed -n '/^    export PATH/{s/PATH=[^ ]*//p;}' <<<"$output")"
+		[ "$LAB_DIR" = "$place" ] || { echo "$output"; return 1; }
+		unset LAB_DIR
+	done
+	run -1 env LAB_DIR=$'a\tb' "$top/scripts/lab" syllabus
+	[[ $output == 'lab syllabus: LAB_DIR: '*"holds a tab or a line's end"* ]] || { echo "$output"; return 1; }
 }
 
 # ---- report
@@ -188,9 +230,26 @@ make_results() {
 	[ "$stderr" = 'lab report: it is in lab/report.pdf' ]
 	run -0 --separate-stderr -- scripts/lab report --output other.pdf
 	[ "$stderr" = 'lab report: it is in other.pdf' ]
+	[ "$(cat lab/.lab)" = report.pdf ]
 	printf '#!/bin/sh\nexit 3\n' >scripts/report/build
 	run -3 scripts/lab report
 	[ -z "$output" ]
+}
+
+@test "report: after a benchmark that was interrupted the cure is the words it was begun with; while one runs, to wait" {
+	mkdir -p lab/bench
+	printf '%s\n' blocks=6 seconds=0.4 rounds=30 file_size=128M memory=512M 'only=cpu/*' "tree=$PWD/lab/rootfs" sysbench=ab seed=7 cpu=99 >lab/bench/settings
+	run -1 lab report
+	[[ $output == *'lab/bench holds no summary.csv'*"hint: bench has not come to its end; it goes on with: "*"$top/scripts/bench --dir lab/bench --blocks 6 --seconds 0.4 --rounds 30 --file-size 128M --memory 512M --only 'cpu/*' --tree lab/rootfs" ]] || { echo "$output"; return 1; }
+	exec 4>lab/bench/lock
+	flock 4
+	run -1 lab report
+	[[ $output == *'hint: bench is at work there: wait for its end' ]] || { echo "$output"; return 1; }
+	exec 4>&-
+	rm lab/bench/settings
+	run -1 lab report
+	[[ $output == *"hint: run "*"scripts/bench --dir lab/bench to its end" ]] || { echo "$output"; return 1; }
+	[ ! -e lab/.lab ]
 }
 
 @test "report: a signal ends what it began, and its status is that of the signal" {
@@ -213,8 +272,10 @@ make_results() {
 	make_results
 	run -0 --separate-stderr -- lab archive
 	[[ $stderr == 'lab archive: it is in lab/lab.zip: '* ]]
-	[ "$(ls -A lab)" = "$(printf '%s\n' bench lab.zip report report.pdf)" ]
+	[ "$(ls lab)" = "$(printf '%s\n' bench lab.zip report report.pdf)" ]
+	[ "$(cat lab/.lab)" = lab.zip ]
 	unzip -q lab/lab.zip
+	[ -z "$(find lab -name '.archive.*')" ]
 	for file in README.md Cargo.lock .cargo/config.toml scripts/lab.d/up nsexec/src/main.rs tests/run lab/report.pdf lab/report/report.typ \
 		lab/bench/summary.csv lab/bench/raw/1.txt lab/README.txt; do
 		[ -e "boxutils-lab/$file" ] || { echo "no $file"; return 1; }
@@ -251,5 +312,9 @@ make_results() {
 	[[ $output == *'--output wants a file'* ]]
 	run -1 lab archive --output nowhere/lab.zip
 	[[ $output == *"$PWD/nowhere: there is no such directory" ]]
+	fake id 'case $1 in -u) echo 1000 ;; *) echo user ;; esac'
+	run -1 lab archive --output /proc/lab.zip
+	[[ $output == "lab archive: /proc: nothing can be made there ("*"): sudo $top/scripts/lab archive can, or --output names another place" ]] || { echo "$output"; return 1; }
+	rm "$BATS_TEST_TMPDIR.fakes/id"
 	[ "$(ls -A lab)" = "$(printf "%s\n" bench report report.pdf)" ] || { ls -A lab; return 1; }
 }

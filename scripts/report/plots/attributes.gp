@@ -4,7 +4,7 @@ set terminal svg size 760,400 font face background rgb "white"
 set output from."/attributes.svg"
 file = from."/attributes.tsv"
 set title "What the same work costs in a container, against the host"
-set xlabel "time for one unit of work; 1 = the host (median of the blocks' ratios; ".system("cat \"$FROM/note.txt\"").")"
+set xlabel "time for one unit of work; 1 = the host (median of the blocks' ratios, ".system("cat \"$FROM/note.txt\"").")"
 set yrange [8.6:0.4]
 set xrange [0<*:*]
 set ytics scale 0

@@ -280,6 +280,35 @@ vethup: hint: wiring takes root over this network namespace (CAP_NET_ADMIN): run
 	done
 }
 
+@test "--down names whom it cuts off, and cuts; a dry run only names, and who has ended or is on another bridge is not named" {
+	ip netns add blue
+	ip netns add red
+	vethup --netns blue
+	vethup --netns red
+	start vethup -- sleeper 1000
+	until_true runs_program "$started" sleeper
+	sleeper=$started
+	start ip netns exec blue sleeper 1000
+	until_true runs_program "$started" sleeper
+	vethup --bridge other --gateway 10.99.0.1/16 -- true
+	run -0 --separate-stderr -- vethup --down --bridge other
+	[ -z "$output$stderr" ] || fail "$output$stderr"
+	named="vethup: warning: process $started (sleeper) in blue loses its network with bx0a620002
+vethup: warning: process $sleeper (sleeper) loses its network with bx0a620004"
+	run -0 --separate-stderr -- vethup --dry-run --down
+	same "$named" "$stderr"
+	nsenter --target "$sleeper" --net ping -c 1 -W 2 10.98.0.1
+	run -0 --separate-stderr -- vethup --down
+	same "$named" "$stderr"
+	[ -z "$output" ] && no_port
+	[ "$(nsenter --target "$sleeper" --net ip -o link | wc -l)" = 1 ]
+	run -0 --separate-stderr -- vethup --down
+	[ -z "$output$stderr" ] || fail "$output$stderr"
+	kill -9 "$started" "$sleeper"
+	finish "$started"
+	finish "$sleeper"
+}
+
 # ---- telling
 
 @test "dry run equals run: links, addresses, routes, rules and settings on both sides" {

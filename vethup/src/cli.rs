@@ -48,7 +48,7 @@ pub struct Cli {
     #[arg(long, value_name = "NAME|PATH|PID", help_heading = "Inside", conflicts_with = "program")]
     pub netns: Option<OsString>,
 
-    /// Remove everything vethup made, or what belongs to --bridge, and put back what it changed
+    /// Remove everything vethup made, or what belongs to --bridge, put back what it changed, and say whom that cuts off
     #[arg(long, help_heading = "Afterwards", conflicts_with_all = ["program", "netns", "nat", "address", "gateway", "uplink", "peer_name"])]
     pub down: bool,
     /// Print bridges, what is wired to them, and who has the other end

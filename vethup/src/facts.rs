@@ -36,7 +36,7 @@ pub struct Facts {
     pub links: Vec<Link>,
     /// Their addresses, by index.
     pub all_addresses: Vec<(i32, Address)>,
-    /// Who is behind the cables, by the number of their namespace. Looked up for --list.
+    /// Who is behind the cables, by the number of their namespace. Looked up for --list and --down.
     pub holders: HashMap<i32, Holder>,
     /// Chains of others that drop what is passed on. Looked up where something is.
     pub firewalls: Vec<Firewall>,
@@ -83,7 +83,7 @@ impl Facts {
             // Who may not ask is not warned either.
             facts.firewalls = Nft::open().and_then(|nft| firewall::droppers(&nft)).unwrap_or_default();
         }
-        if cli.list && facts.links.iter().any(|link| pair::is_ours(link, &facts.links)) {
+        if (cli.list || cli.down) && facts.links.iter().any(|link| pair::is_ours(link, &facts.links)) {
             facts.holders = holder::holders(&socket);
         }
         if cli.down || cli.list {

@@ -43,7 +43,9 @@ pub fn holders(socket: &Netlink) -> HashMap<i32, Holder> {
     processes.sort();
     for (pid, path) in processes {
         note(path.join("ns/net"), &|holder| {
-            let program = || fs::read_to_string(path.join("comm")).unwrap_or_default().trim_end().to_owned();
+            // It calls itself what it likes; what goes to a terminal holds nothing that moves the cursor.
+            let name = || fs::read_to_string(path.join("comm")).unwrap_or_default();
+            let program = || name().trim_end().replace(char::is_control, "?");
             holder.process.get_or_insert_with(|| (pid, program()));
         });
     }

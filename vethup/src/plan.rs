@@ -192,10 +192,10 @@ fn why_cable(cli: &Cli) -> &'static str {
     }
 }
 
-/// What will not work, in a line each: what the uplink loses, and what others drop.
+/// What will not work, in a line each: what the uplink loses, and what others drop; or whom --down cuts off.
 pub fn warnings(cli: &Cli, facts: &Facts) -> Vec<String> {
     if cli.down {
-        return Vec::new();
+        return down::warnings(cli, facts);
     }
     let mut lines = uplink::warnings(facts);
     let passing = match cli.list {

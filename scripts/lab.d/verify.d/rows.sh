@@ -138,7 +138,7 @@ has_network() {
 		return 1
 	fi
 	[ -z "$links" ] || return 0
-	passes_by "no network by choice: lo is its only interface"
+	passes_by "lo is its only interface: it was given no network, or its cable was removed since (vethup --down)"
 	return 1
 }
 

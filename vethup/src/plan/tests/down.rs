@@ -1,6 +1,7 @@
 //! What --down takes away, and what it puts back.
 
 use super::*;
+use crate::holder::Holder;
 
 fn removed(name: &str) -> String {
     format!("sendto(NETLINK_ROUTE, {{RTM_DELLINK, \"{name}\"}})")
@@ -69,6 +70,29 @@ fn where_nothing_is_ours_down_has_no_steps() {
     assert!(story("--down", Facts::default()).is_empty());
     assert!(story("--down --bridge theirs", wired()).is_empty());
     assert!(story("--down --bridge nosuch", wired()).is_empty());
+}
+
+#[test]
+fn who_is_cut_off_is_named_and_nobody_else() {
+    let sleeper = |pid| Some((pid, "sleep".to_owned()));
+    let named = Holder { netns: Some("blue".into()), process: sleeper(48) };
+    let holders = [(1, Holder { netns: None, process: sleeper(47) }), (2, named)];
+    let mut facts = Facts { holders: holders.into(), ..wired() };
+    for (cable, number) in [(4, 1), (5, 2)] {
+        facts.links[cable].peer_ns = Some(number);
+    }
+    let first = "warning: process 47 (sleep) loses its network with bx0a620002";
+    let second = "warning: process 48 (sleep) in blue loses its network with bx0a630002";
+    let said = |words, facts: &Facts| warnings(&parsed(words), facts);
+    assert_eq!(said("--down", &facts), [first, second]);
+    assert_eq!(said("--down --bridge boxbr0", &facts), [first]);
+    assert_eq!(said("--down --bridge other", &facts), [second]);
+    for words in ["--down --bridge theirs", "--down --no-bridge", "-- true"] {
+        assert!(said(words, &facts).is_empty(), "{words}");
+    }
+    // In a namespace that is only kept is nobody to be cut off, and some cannot be seen.
+    facts.holders = [(1, Holder { netns: Some("blue".into()), process: None })].into();
+    assert!(said("--down", &facts).is_empty());
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub struct Cli {
     pub narration: Narration,
 
     /// The program to become, and its arguments
-    #[arg(last = true, hide = true)]
+    #[arg(hide = true, trailing_var_arg = true)]
     pub program: Vec<OsString>,
 }
 
@@ -124,16 +124,21 @@ fn link_name(text: &str) -> Result<String, String> {
 pub const BRIDGE: &str = "boxbr0";
 
 impl Cli {
-    /// What contradicts itself in ways that no single option shows.
+    /// What contradicts itself in ways that no single option shows; `words` is the command line that it was read from.
     ///
     /// # Errors
-    /// Nothing to do, or two things at once.
-    pub fn check(&self) -> Result<(), Failure> {
+    /// Nothing to do, or two things at once; a program without `--` before it.
+    pub fn check(&self, words: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         let is_asked = !self.program.is_empty() || self.netns.is_some() || self.down || self.list;
         if !is_asked {
             return Err(Failure::new("nothing to wire").hint(
                 "vethup -- PROG makes a namespace for PROG; vethup --netns NAME wires one that is there",
             ));
+        }
+        if let Some(program) = self.program.first().filter(|_| !self.has_dashes(words)) {
+            return Err(
+                Failure::new(format!("{}: not an option", quoted(program))).hint("put -- before the program")
+            );
         }
         // clap does not ask for --list where something rules it out.
         if self.json && !self.list {
@@ -154,6 +159,14 @@ impl Cli {
             }
         }
         Ok(())
+    }
+
+    /// Whether `--` stands before the program. With `last = true` clap would ask for it, but call the program an unexpected
+    /// argument; so it takes the program without, and does not tell.
+    fn has_dashes(&self, words: impl IntoIterator<Item = OsString>) -> bool {
+        let words: Vec<OsString> = words.into_iter().collect();
+        let before = words.len().checked_sub(self.program.len() + 1);
+        before.is_some_and(|at| words[at] == "--")
     }
 
     /// The name of the bridge.

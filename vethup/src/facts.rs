@@ -59,7 +59,7 @@ impl Facts {
     /// # Errors
     /// What was typed contradicts itself, or names something that is not there.
     pub fn read(cli: &Cli, mode: &Mode) -> Result<Facts, Failure> {
-        cli.check()?;
+        cli.check(std::env::args_os())?;
         let program = match cli.program.is_empty() {
             true => None,
             false => Some(Program::find(cli.program.clone())?),

@@ -76,7 +76,7 @@ fn the_version_is_the_package_s() {
 #[test]
 fn what_is_typed_wrong_is_refused_in_two_lines() {
     let shape = "give an address and the length of its network, as in 10.98.0.2/16";
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 16] = [
         (
             &["--dry-run", "--no-bridge", "--bridge", "x", "--", "true"],
             "the argument '--no-bridge' cannot be used with '--bridge <NAME>'",
@@ -96,7 +96,6 @@ fn what_is_typed_wrong_is_refused_in_two_lines() {
             "the argument '--netns <NAME|PATH|PID>' cannot be used with '[PROGRAM]...'",
         ),
         (&["--dry-run", "--json"], "the following required arguments were not provided: --list"),
-        (&["--dry-run", "true"], "unexpected argument 'true' found"),
         (&["--dry-run", "--nta", "--", "true"], "unexpected argument '--nta' found"),
         (&["--dry-run", "-x", "--", "true"], "unexpected argument '-x' found"),
         (&["--netns"], "a value is required for '--netns <NAME|PATH|PID>' but none was supplied"),
@@ -155,6 +154,33 @@ fn nothing_to_do_and_two_things_at_once_are_refused() {
                 "vethup: --gateway {one} and --gateway {other}\nvethup: hint: one of version 4 and one of version 6 at most\n"
             ),
         );
+    }
+}
+
+#[test]
+fn a_program_without_dashes_before_it_is_told_so() {
+    for (words, program) in [
+        (&["--nat", "sleep", "1"][..], "sleep"),
+        (&["--nat", "ls", "-l"], "ls"),
+        (&["ls", "--", "-l"], "ls"),
+        (&["true", "--nat"], "true"),
+    ] {
+        unwritten(
+            words,
+            &format!("vethup: \"{program}\": not an option\nvethup: hint: put -- before the program\n"),
+        );
+    }
+    // With them it is none of this, whatever the program is called and takes.
+    let bridge = own("h");
+    for program in [&["echo"][..], &["echo", "-l", "--nat"], &["echo", "--", "x"], &["--", "x"]] {
+        let words = ["--dry-run", "--bridge", &bridge, "--gateway", "198.18.7.1/24", "--"];
+        let output = vethup(&[&words[..], program].concat());
+        assert!(!text(&output.stderr).contains("put --"), "{program:?}: {output:?}");
+    }
+    // Where no program is taken, dashes would not help.
+    for (words, option) in [(["--down", "boxbr0"], "--down"), (["--list", "boxbr0"], "--list")] {
+        let conflict = format!("the argument '{option}' cannot be used with '[PROGRAM]...'");
+        mistyped(&[&["--dry-run"], &words[..]].concat(), &conflict);
     }
 }
 

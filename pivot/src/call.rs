@@ -5,19 +5,18 @@ use crate::idmap::IdRange;
 use crate::mountfd::{self, Attributes, FileSystem, Resolve};
 use crate::privileges::Privilege;
 use crate::source::Source;
-use crate::user::Account;
-use crate::{inside, mask, resolver};
-use chain::{Answer, LoopDevice, LoopFlags, Refusal, Shell, quoted};
+use crate::state::State;
+use crate::{image, inside, mask, resolver};
+use chain::{Answer, LoopFlags, Refusal, Shell, quoted};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 use nix::unistd::{chdir, fchdir, pivot_root};
 use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::fs::{File, OpenOptions};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 /// Where a mount goes: `/` itself, or a path below it.
@@ -77,58 +76,6 @@ pub enum Call {
     ChangeDirectory(PathBuf),
     /// What the program is left with
     Privilege(Privilege),
-}
-
-/// What one call makes for another.
-pub struct State {
-    /// The detached mount in hand.
-    tree: Option<OwnedFd>,
-    device: Option<LoopDevice>,
-    root: Option<OwnedFd>,
-    /// Our own mounts of kernel file systems, by path.
-    mounts: Vec<(&'static str, OwnedFd)>,
-    /// Whose ids a mount point made in an idmapped root must have.
-    owner: Option<u32>,
-    pub userns: Option<OwnedFd>,
-    pub account: Account,
-}
-
-impl Default for State {
-    fn default() -> State {
-        let (tree, device, root, userns) = (None, None, None, None);
-        State { tree, device, root, mounts: Vec::new(), owner: None, userns, account: Account::root() }
-    }
-}
-
-impl State {
-    /// The new root.
-    pub fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
-        self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::EBADF)
-    }
-
-    fn tree(&self) -> Result<BorrowedFd<'_>, Errno> {
-        self.tree.as_ref().map(AsFd::as_fd).ok_or(Errno::EBADF)
-    }
-
-    fn mounted(&self, at: &str) -> Result<BorrowedFd<'_>, Errno> {
-        self.mounts.iter().find(|(path, _)| *path == at).map(|(_, fd)| fd.as_fd()).ok_or(Errno::EBADF)
-    }
-
-    /// The descriptor to resolve `at` from, and what of it is left to resolve: below one of our own mounts nothing of the
-    /// image takes part.
-    fn nearest<'a>(&'a self, at: &'a Path) -> Result<(BorrowedFd<'a>, &'a Path), Errno> {
-        for (path, fd) in &self.mounts {
-            if let Ok(rest) = at.strip_prefix(path) {
-                return Ok((fd.as_fd(), rest));
-            }
-        }
-        Ok((self.root()?, at.strip_prefix("/").unwrap_or(at)))
-    }
-
-    /// Goes back to the new root, where every later path of ours begins.
-    fn back_to_root(&self) -> Result<(), Errno> {
-        fchdir(self.root()?)
-    }
 }
 
 impl At {
@@ -265,8 +212,8 @@ impl chain::Call for Call {
                 state.owner = Some(range.outer);
             }
             Call::CopyTree { from, .. } => state.tree = Some(mountfd::copy_tree(from)?),
-            Call::AttachLoop { image, read_only } => {
-                let device = attach_loop(image, *read_only)?;
+            Call::AttachLoop { image: path, read_only } => {
+                let device = image::attach(path, *read_only)?;
                 let result = format!("0: {}", device.path.display());
                 state.device = Some(device);
                 return Ok(Answer::Made(result));
@@ -351,31 +298,4 @@ impl chain::Call for Call {
         }
         crate::hint::of(self, refusal)
     }
-}
-
-/// Opens, locks and attaches an image. The lock stays with the loop device for as long as it is attached.
-fn attach_loop(image: &Path, read_only: bool) -> Result<LoopDevice, Refusal> {
-    let opened = OpenOptions::new().read(true).write(!read_only).open(image);
-    let file = opened.map_err(|error| {
-        let mode = if read_only { "O_RDONLY" } else { "O_RDWR" };
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        Refusal::at(format!("open({}, {mode})", quoted(image)), errno)
-    })?;
-    let (kind, name) = match read_only {
-        true => (FlockArg::LockSharedNonblock, "LOCK_SH"),
-        false => (FlockArg::LockExclusiveNonblock, "LOCK_EX"),
-    };
-    let in_use = || Refusal::at(format!("flock({}, {name}|LOCK_NB)", quoted(image)), Errno::EWOULDBLOCK);
-    // Others who attached it took no lock.
-    if chain::devices_on(image).iter().any(|device| !(read_only && device.read_only)) {
-        return Err(in_use());
-    }
-    let lock: Flock<File> = Flock::lock(file, kind).map_err(|(_, errno)| match errno {
-        Errno::EWOULDBLOCK => in_use(),
-        other => Refusal::at(format!("flock({}, {name}|LOCK_NB)", quoted(image)), other),
-    })?;
-    let device = chain::attach(&lock, LoopFlags { read_only, autoclear: true })?;
-    // Dropping it would unlock what the loop device goes on to hold; the descriptor itself closes at exec.
-    std::mem::forget(lock);
-    Ok(device)
 }

@@ -1,7 +1,11 @@
-//! What file system an image or a block device holds, read from its superblock. Nothing is guessed and nothing is tried.
+//! An image or a block device: what file system it holds, read from its superblock, where nothing is guessed and nothing is
+//! tried; and how an image becomes a block device.
 
 use anyhow::Context;
-use std::fs::File;
+use chain::{LoopDevice, LoopFlags, Refusal, quoted};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -21,8 +25,7 @@ const MAGICS: [(&str, u64, &[u8]); 5] = [
 pub fn file_system_of(file: &File, path: &Path) -> anyhow::Result<Option<&'static str>> {
     let mut magic = [0; 8];
     for (name, offset, expected) in MAGICS {
-        let length =
-            file.read_at(&mut magic, offset).with_context(|| format!("read({})", chain::quoted(path)))?;
+        let length = file.read_at(&mut magic, offset).with_context(|| format!("read({})", quoted(path)))?;
         if magic[..length].starts_with(expected) {
             return Ok(Some(name));
         }
@@ -38,6 +41,36 @@ pub fn known() -> String {
 /// Those that cannot be written, whatever is asked.
 pub fn is_always_read_only(file_system: &str) -> bool {
     matches!(file_system, "squashfs" | "erofs")
+}
+
+/// Opens, locks and attaches an image. The lock stays with the loop device for as long as it is attached.
+///
+/// # Errors
+/// EWOULDBLOCK of flock(2): it is attached already, and one of both writes. What the kernel answered.
+pub fn attach(image: &Path, read_only: bool) -> Result<LoopDevice, Refusal> {
+    let opened = OpenOptions::new().read(true).write(!read_only).open(image);
+    let file = opened.map_err(|error| {
+        let mode = if read_only { "O_RDONLY" } else { "O_RDWR" };
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        Refusal::at(format!("open({}, {mode})", quoted(image)), errno)
+    })?;
+    let (kind, name) = match read_only {
+        true => (FlockArg::LockSharedNonblock, "LOCK_SH"),
+        false => (FlockArg::LockExclusiveNonblock, "LOCK_EX"),
+    };
+    let in_use = || Refusal::at(format!("flock({}, {name}|LOCK_NB)", quoted(image)), Errno::EWOULDBLOCK);
+    // Others who attached it took no lock.
+    if chain::devices_on(image).iter().any(|device| !(read_only && device.read_only)) {
+        return Err(in_use());
+    }
+    let lock: Flock<File> = Flock::lock(file, kind).map_err(|(_, errno)| match errno {
+        Errno::EWOULDBLOCK => in_use(),
+        other => Refusal::at(format!("flock({}, {name}|LOCK_NB)", quoted(image)), other),
+    })?;
+    let device = chain::attach(&lock, LoopFlags { read_only, autoclear: true })?;
+    // Dropping it would unlock what the loop device goes on to hold; the descriptor itself closes at exec.
+    std::mem::forget(lock);
+    Ok(device)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod program;
 mod resolver;
 mod shell;
 mod source;
+mod state;
 mod sys;
 mod user;
 

@@ -1,18 +1,20 @@
 //! The story: how a directory or an image becomes the root, and what the program is left with.
 
-use crate::call::{At, Call, Names};
+mod inside;
+mod privileges;
+
+use self::inside::kernel_mounts;
+use self::privileges::{before_the_pivot, kept_capabilities, privilege_steps};
+use crate::call::{At, Call};
 use crate::cli::Cli;
 use crate::facts::Facts;
 use crate::idmap::IdRange;
+use crate::image;
 use crate::mountfd::{Attributes, FileSystem};
-use crate::privileges::Privilege;
 use crate::program::{environment, program};
 use crate::source::{Extra, Source};
-use crate::{image, mask};
 use anyhow::Result;
-use chain::{CapSet, Made, Plan, Step};
-use std::ffi::OsString;
-use std::mem::ManuallyDrop;
+use chain::{Made, Plan, Step};
 use std::path::PathBuf;
 
 const CLOSED: Attributes = Attributes::NO_SUID.and(Attributes::NO_DEV).and(Attributes::NO_EXEC);
@@ -191,182 +193,6 @@ fn owned(fs: FileSystem, facts: &Facts) -> FileSystem {
         Some(range) => fs.with("uid", range.outer.to_string()).with("gid", range.outer.to_string()),
         None => fs,
     }
-}
-
-/// /proc, /dev and /sys.
-fn kernel_mounts(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
-    let shut = |why, call: fn(Names) -> Call, base, names| Step::new(why, call(Names { base, names }));
-    let mut steps = vec![Step::new(
-        "programs look themselves up in /proc; a new one shows the PID namespace of who mounts it",
-        Call::MountNew { fs: FileSystem::new("proc", CLOSED), at: "/proc" },
-    )];
-    if cli.privileged {
-        for path in ["/dev", "/sys"] {
-            steps.push(Step::new(
-                "privileged: the host's own, with all that is mounted on it",
-                Call::CopyTree { from: path.into(), at: At::Below(path.into()) },
-            ));
-            steps.push(Step::new(
-                "attach it where programs expect it",
-                Call::Attach { at: path.into(), is_directory: true },
-            ));
-        }
-        return steps;
-    }
-    steps.push(shut(
-        "these tell of the whole machine, or pull its levers: show /dev/null instead",
-        Call::HideFiles,
-        "/proc",
-        mask::PROC_FILES,
-    ));
-    steps.push(shut(
-        "and these directories: show an empty one instead",
-        Call::HideDirectories,
-        "/proc",
-        mask::PROC_DIRECTORIES,
-    ));
-    steps.push(shut(
-        "settings of the kernel are for reading here, not for writing",
-        Call::MakeReadOnly,
-        "/proc",
-        mask::PROC_READ_ONLY,
-    ));
-    steps.extend(dev_steps(facts));
-    if facts.own_net {
-        steps.push(Step::new(
-            "/sys shows the network namespace it is mounted from: a new one for the new network, for reading",
-            Call::MountNew { fs: FileSystem::new("sysfs", CLOSED.and(Attributes::READ_ONLY)), at: "/sys" },
-        ));
-        steps.push(shut(
-            "firmware, modules, tracing and power meters are the host's affair",
-            Call::HideDirectories,
-            "/sys",
-            mask::SYS_DIRECTORIES,
-        ));
-    }
-    steps
-}
-
-fn dev_steps(facts: &Facts) -> Vec<Step<Call>> {
-    let first_id = facts.userns.map_or(0, |range| range.outer);
-    let mount = |why, fs, at| Step::new(why, Call::MountNew { fs, at });
-    let dev = FileSystem::new("tmpfs", CLOSED).with("mode", "0755").with("size", "64k");
-    let pts = FileSystem::new("devpts", Attributes::NO_SUID.and(Attributes::NO_EXEC))
-        .with("ptmxmode", "0666")
-        .with("mode", "0620");
-    let pts = if facts.has_tty_group { pts.with("gid", (first_id + 5).to_string()) } else { pts };
-    let shm = FileSystem::new("tmpfs", CLOSED).with("mode", "1777").with("size", "64m");
-    let mut steps = vec![
-        mount(
-            "an empty /dev hides the image's own, whose nodes could be any device",
-            owned(dev, facts),
-            "/dev",
-        ),
-        Step::new("the six devices every program expects, each bound from the host by itself", Call::FillDev),
-        mount("terminals of its own, numbered from 0", pts, "/dev/pts"),
-        mount("shared memory of its own", owned(shm, facts), "/dev/shm"),
-    ];
-    if facts.own_ipc {
-        steps.push(mount(
-            "the message queues of the new IPC namespace",
-            FileSystem::new("mqueue", CLOSED),
-            "/dev/mqueue",
-        ));
-    }
-    steps
-}
-
-/// What is given up while the host's files are still in reach: none of it needs them.
-fn before_the_pivot(facts: &Facts, environment: Vec<(OsString, OsString)>) -> Vec<Step<Call>> {
-    let step = |why, privilege| Step::new(why, Call::Privilege(privilege));
-    let mut steps = Vec::new();
-    if let Some(user) = &facts.user {
-        steps
-            .push(step("names mean the new root's users, not the host's", Privilege::FindUser(user.clone())));
-    }
-    steps.push(step(
-        "what the caller ignores or blocks is no business of the program's",
-        Privilege::ResetSignals,
-    ));
-    steps.push(step(
-        "variables of the host may hold its secrets, and name its paths",
-        Privilege::SetEnvironment(environment),
-    ));
-    steps.push(step(
-        "keys of the host's session would be in reach: begin a session without any",
-        Privilege::JoinSessionKeyring,
-    ));
-    steps.push(
-        step("a core dump is written by the host, outside of all this: write none", Privilege::LimitCore)
-            .optional(),
-    );
-    steps.push(step("files are made with the usual mode, whatever the caller's was", Privilege::SetUmask));
-    steps
-}
-
-/// What is given up last, because the steps before needed it.
-fn privilege_steps(cli: &Cli, facts: Facts, kept: CapSet) -> Vec<Step<Call>> {
-    let step = |why, privilege| Step::new(why, Call::Privilege(privilege));
-    let is_user = facts.user.as_ref().is_some_and(|user| !user.is_root());
-    let changes_ids = facts.user.is_some() || facts.userns.is_some();
-    let ambient = is_user && kept != CapSet::NONE;
-    let mut steps = Vec::new();
-    if let Some(range) = facts.userns {
-        steps.push(step("everything around is the host's and stays so: even all capabilities of the new users reach none of it", Privilege::JoinUserns(range)));
-    }
-    if !cli.privileged {
-        steps.push(step(
-            "no program started from here on can ever have other capabilities than these",
-            Privilege::DropBounding(kept),
-        ));
-    }
-    steps.push(match facts.may_set_groups {
-        true => step("groups of the caller would open the host's files to it", Privilege::ClearGroups),
-        false => step(
-            "groups of the caller stay: a user namespace made without privileges may not give any up",
-            Privilege::KeepGroups,
-        ),
-    });
-    if changes_ids {
-        steps.push(step("be who was asked for", Privilege::SetIds { keep: ambient }));
-    }
-    if !cli.privileged {
-        steps.push(step(
-            "keep these capabilities and no others, and hand none down by inheritance",
-            Privilege::SetCapabilities { set: kept, ambient },
-        ));
-        steps.push(step(
-            "no set-user-ID program and no file capability gives any back",
-            Privilege::SetNoNewPrivs,
-        ));
-    }
-    if let Some(lifeline) = facts.lifeline.filter(|_| changes_ids) {
-        steps.push(step(
-            "the kernel forgets this with a change of ids: die when the waiting parent dies",
-            Privilege::RenewLifeline(lifeline),
-        ));
-    }
-    steps.push(step(
-        "an open directory of the host would be a way out: keep no descriptor that was not asked for",
-        Privilege::CloseDescriptors(facts.keep.into_iter().map(ManuallyDrop::new).collect()),
-    ));
-    steps
-}
-
-/// Root keeps the default, anybody else none; with what was added and without what was dropped. A name counts
-/// for more than ALL: it can be added where ALL is dropped, and dropped where ALL is added, which is all that there are.
-fn kept_capabilities(cli: &Cli, facts: &Facts) -> Result<CapSet> {
-    let sets = |names: &[String]| names.iter().map(|name| CapSet::parse(name)).collect::<Result<Vec<_>>>();
-    let union = |sets: &[CapSet]| sets.iter().fold(CapSet::NONE, |set, other| set.with(*other));
-    let (added, dropped) = (sets(&cli.cap_add)?, sets(&cli.cap_drop)?);
-    let by_name: Vec<CapSet> = dropped.iter().copied().filter(|set| *set != CapSet::ALL).collect();
-    let is_root = facts.user.as_ref().is_none_or(|user| user.is_root());
-    let base = match is_root && !dropped.contains(&CapSet::ALL) {
-        true => CapSet::default_of_root(),
-        false => CapSet::NONE,
-    };
-    let wanted = if added.contains(&CapSet::ALL) { facts.permitted } else { base.with(union(&added)) };
-    Ok(wanted.without(union(&by_name)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a program is left with: environment, signals, ids, capabilities. Each call with its four faces, as in call.rs.
 
-use crate::call::State;
 use crate::idmap::IdRange;
+use crate::state::State;
 use crate::sys;
 use crate::user::{UserSpec, Who};
 use chain::{Answer, CapSet, Capabilities, Lifeline, Refusal, Shell};

@@ -1,13 +1,15 @@
 //! Every call vethup makes, with its four faces: as strace prints it, as a shell types it, as the kernel gets it, and what
-//! to do when the kernel says no.
+//! to do when the kernel says no. Those about links of this machine are in link.rs, those about addresses and routes in
+//! route.rs.
 
 use crate::address::Address;
-use crate::cli::Hardware;
 use crate::facts::FORWARDING;
+use crate::link::{self, LinkCall};
 use crate::list::Bridge;
 use crate::nft;
-use crate::pair::{self, Meant, Pair};
-use crate::rtnl::{self, ALIAS};
+use crate::pair::{self, Pair};
+use crate::route::RouteCall;
+use crate::rtnl;
 use crate::state::{Side, State};
 use chain::netlink::Netlink;
 use chain::{Answer, Refusal, Shell, print_data, quoted};
@@ -17,7 +19,6 @@ use nix::sys::socket::SockProtocol;
 use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::net::IpAddr;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -26,28 +27,10 @@ use std::path::PathBuf;
 pub enum Call {
     /// socket(2)
     OpenSocket,
-    /// RTM_NEWLINK, twice
-    AddBridge { name: String, hardware: Hardware },
-    /// RTM_NEWLINK
-    Enslave { name: String, index: i32, bridge: String },
-    /// RTM_NEWLINK
-    Free { name: String, index: i32 },
-    /// RTM_NEWLINK, twice
-    FreeAndSetDown { name: String, index: i32 },
-    /// RTM_NEWLINK
-    SetDown { name: String, index: i32 },
-    /// RTM_NEWLINKPROP
-    AddAltName { name: String, index: i32, alt_name: String },
-    /// RTM_DELLINKPROP
-    RemoveAltName { name: String, index: i32, alt_name: String },
-    /// RTM_DELLINK
-    RemoveLink { name: String, unless_in_use: bool },
-    /// RTM_NEWADDR; without an address the one that was found
-    AddAddress { link: String, address: Meant, side: Side },
-    /// RTM_NEWADDR and RTM_NEWROUTE on the outer end: the gateways, and the way to each address inside
-    AddHostEnd { pair: Pair, gateways: Vec<IpAddr>, addresses: Vec<Meant> },
-    /// RTM_DELADDR
-    RemoveAddress { link: String, address: Address },
+    /// A link of this machine: the bridge and its ports
+    Link(LinkCall),
+    /// An address or a route
+    Route(RouteCall),
     /// A transaction of nf_tables
     AddNat { bridge: String, network: Address, forwarding: String },
     /// A transaction of nf_tables
@@ -64,50 +47,23 @@ pub enum Call {
     RemoveVeth,
     /// RTM_NEWLINK
     SetUp { link: String },
-    /// RTM_NEWROUTE
-    AddLinkRoute { to: IpAddr, link: String },
-    /// RTM_NEWROUTE
-    AddRoute { gateway: IpAddr, link: String },
     /// A file below `/proc/sys`
     WriteSysctl { name: &'static str, value: String },
     /// What was found
     Print { bridges: Vec<Bridge>, json: bool },
 }
 
+/// A message to rtnetlink(7), as it is told.
+pub fn sent(f: &mut fmt::Formatter, text: &str) -> fmt::Result {
+    write!(f, "sendto(NETLINK_ROUTE, {{{text}}})")
+}
+
 impl Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let sent = |f: &mut fmt::Formatter, text: String| write!(f, "sendto(NETLINK_ROUTE, {{{text}}})");
         match self {
             Call::OpenSocket => f.write_str("socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)"),
-            Call::AddBridge { name, .. } => {
-                sent(f, format!("RTM_NEWLINK, \"{name}\", \"bridge\", IFF_UP, alias \"{ALIAS}\""))
-            }
-            Call::Enslave { name, bridge, .. } => {
-                sent(f, format!("RTM_NEWLINK, \"{name}\", IFF_UP, master \"{bridge}\""))
-            }
-            Call::Free { name, .. } => sent(f, format!("RTM_NEWLINK, \"{name}\", no master")),
-            Call::FreeAndSetDown { name, .. } => {
-                sent(f, format!("RTM_NEWLINK, \"{name}\", no master, not IFF_UP"))
-            }
-            Call::SetDown { name, .. } => sent(f, format!("RTM_NEWLINK, \"{name}\", not IFF_UP")),
-            Call::AddAltName { name, alt_name, .. } => {
-                sent(f, format!("RTM_NEWLINKPROP, \"{name}\", altname \"{alt_name}\""))
-            }
-            Call::RemoveAltName { name, alt_name, .. } => {
-                sent(f, format!("RTM_DELLINKPROP, \"{name}\", altname \"{alt_name}\""))
-            }
-            Call::RemoveLink { name, .. } => sent(f, format!("RTM_DELLINK, \"{name}\"")),
-            Call::AddAddress { link, address, .. } => sent(f, format!("RTM_NEWADDR, \"{link}\", {address}")),
-            Call::AddHostEnd { pair, gateways, addresses } => {
-                let outer = pair.outer();
-                let gateways =
-                    gateways.iter().map(|ip| format!("RTM_NEWADDR, \"{outer}\", {}", Address::alone(*ip)));
-                let routes =
-                    addresses.iter().map(|address| format!("RTM_NEWROUTE, {address} dev \"{outer}\""));
-                let lines = gateways.chain(routes).map(|text| format!("sendto(NETLINK_ROUTE, {{{text}}})"));
-                f.write_str(&lines.collect::<Vec<_>>().join("\n"))
-            }
-            Call::RemoveAddress { link, address } => sent(f, format!("RTM_DELADDR, \"{link}\", {address}")),
+            Call::Link(call) => call.fmt(f),
+            Call::Route(call) => call.fmt(f),
             Call::AddNat { bridge, network, forwarding } => write!(
                 f,
                 "sendto(NETLINK_NETFILTER, {{NFT_MSG_NEWTABLE, \"{}\", comment \"{}\"}})\nsendto(NETLINK_NETFILTER, {{NFT_MSG_NEWCHAIN, \"postrouting\"}})\nsendto(NETLINK_NETFILTER, {{NFT_MSG_NEWRULE, ip saddr {2} ip daddr != {2} masquerade}})",
@@ -128,7 +84,7 @@ impl Display for Call {
                 let (outer, ifname) = (pair.outer(), &pair.ifname);
                 sent(
                     f,
-                    format!(
+                    &format!(
                         "RTM_NEWLINK, \"{outer}\", \"veth\", IFF_UP{kept}, peer {{\"{ifname}\", in the namespace}}"
                     ),
                 )?;
@@ -141,12 +97,8 @@ impl Display for Call {
                     None => Ok(()),
                 }
             }
-            Call::RemoveVeth => sent(f, "RTM_DELLINK, the pair".into()),
-            Call::SetUp { link } => sent(f, format!("RTM_NEWLINK, \"{link}\", IFF_UP")),
-            Call::AddLinkRoute { to, link } => sent(f, format!("RTM_NEWROUTE, {to} dev \"{link}\"")),
-            Call::AddRoute { gateway, link } => {
-                sent(f, format!("RTM_NEWROUTE, default via {gateway} dev \"{link}\""))
-            }
+            Call::RemoveVeth => sent(f, "RTM_DELLINK, the pair"),
+            Call::SetUp { link } => sent(f, &format!("RTM_NEWLINK, \"{link}\", IFF_UP")),
             Call::WriteSysctl { name, value } => write!(f, "write(\"/proc/sys/{name}\", \"{value}\")"),
             Call::Print { .. } => f.write_str("write(1)"),
         }
@@ -167,50 +119,8 @@ impl chain::Call for Call {
     fn run(&self, state: &mut State) -> Result<Answer, Refusal> {
         match self {
             Call::OpenSocket => state.outside = Some(Netlink::open(SockProtocol::NetlinkRoute)?),
-            Call::AddBridge { name, hardware } => {
-                return unless_there(state.outside()?.request(rtnl::bridge(name, *hardware)));
-            }
-            Call::Enslave { index, bridge, .. } => {
-                let bridge = state.index_of(bridge, Side::Outside)?;
-                state.outside()?.request([rtnl::enslave(*index, bridge)])?;
-            }
-            Call::Free { index, .. } => state.outside()?.request([rtnl::enslave(*index, 0)])?,
-            Call::FreeAndSetDown { index, .. } => {
-                state.outside()?.request([rtnl::enslave(*index, 0), rtnl::down(*index)])?;
-            }
-            Call::SetDown { index, .. } => {
-                return unless_gone(state.outside()?.request([rtnl::down(*index)]));
-            }
-            Call::AddAltName { index, alt_name, .. } => {
-                return unless_there(state.outside()?.request([rtnl::alt_name(*index, alt_name, true)]));
-            }
-            Call::RemoveAltName { index, alt_name, .. } => {
-                return unless_gone(state.outside()?.request([rtnl::alt_name(*index, alt_name, false)]));
-            }
-            Call::RemoveLink { name, unless_in_use } => {
-                return remove_link(state.outside()?, name, *unless_in_use);
-            }
-            Call::AddAddress { link, address, side } => {
-                let address = address.known(state)?;
-                let index = state.index_of(link, *side)?;
-                return unless_there(state.socket(*side)?.request([rtnl::add_address(index, address)]));
-            }
-            Call::AddHostEnd { gateways, addresses, .. } => {
-                let (outer, _) = state.veth.clone().ok_or(Errno::ENODEV)?;
-                let index = state.index_of(&outer, Side::Outside)?;
-                for gateway in gateways {
-                    let message = rtnl::add_address(index, Address::alone(*gateway));
-                    state.outside()?.request([message])?;
-                }
-                for address in addresses {
-                    let message = rtnl::add_route(index, Some(address.known(state)?.ip), None);
-                    state.outside()?.request([message])?;
-                }
-            }
-            Call::RemoveAddress { link, address } => {
-                let index = state.index_of(link, Side::Outside)?;
-                return unless_gone(state.outside()?.request([rtnl::remove_address(index, *address)]));
-            }
+            Call::Link(call) => return call.run(state),
+            Call::Route(call) => return call.run(state),
             Call::AddNat { bridge, network, forwarding } => {
                 return unless_there(state.nft()?.add(bridge, *network, forwarding));
             }
@@ -234,19 +144,11 @@ impl chain::Call for Call {
             Call::AddVeth(pair) => return pair::add(pair, state),
             Call::RemoveVeth => {
                 let Some((name, _)) = state.veth.take() else { return Ok(Answer::AlreadyThere) };
-                return remove_link(state.outside()?, &name, false);
+                return link::remove(state.outside()?, &name, false);
             }
             Call::SetUp { link } => {
                 let index = state.index_of(link, Side::Inside)?;
                 state.socket(Side::Inside)?.request([rtnl::up(index)])?;
-            }
-            Call::AddLinkRoute { to, link } => {
-                let index = state.index_of(link, Side::Inside)?;
-                state.socket(Side::Inside)?.request([rtnl::add_route(index, Some(*to), None)])?;
-            }
-            Call::AddRoute { gateway, link } => {
-                let index = state.index_of(link, Side::Inside)?;
-                state.socket(Side::Inside)?.request([rtnl::add_route(index, None, Some(*gateway))])?;
             }
             Call::WriteSysctl { name, value } => {
                 let mut file = OpenOptions::new().write(true).open(format!("/proc/sys/{name}"))?;
@@ -263,26 +165,25 @@ impl chain::Call for Call {
 }
 
 /// Somebody else was a moment faster, which is as good.
-fn unless_there(outcome: Result<(), Refusal>) -> Result<Answer, Refusal> {
+///
+/// # Errors
+/// Any but EEXIST.
+pub fn unless_there(outcome: Result<(), Refusal>) -> Result<Answer, Refusal> {
     match outcome {
         Err(Refusal { errno: Some(Errno::EEXIST), .. }) => Ok(Answer::AlreadyThere),
         answer => answer.map(|()| Answer::zero()),
     }
 }
 
-fn unless_gone(outcome: Result<(), Refusal>) -> Result<Answer, Refusal> {
+/// The same of what was to be removed.
+///
+/// # Errors
+/// Any but that it is not there.
+pub fn unless_gone(outcome: Result<(), Refusal>) -> Result<Answer, Refusal> {
     match outcome {
         Err(Refusal { errno: Some(Errno::ENOENT | Errno::ENODEV | Errno::EADDRNOTAVAIL), .. }) => {
             Ok(Answer::AlreadyThere)
         }
         answer => answer.map(|()| Answer::zero()),
     }
-}
-
-fn remove_link(socket: &Netlink, name: &str, unless_in_use: bool) -> Result<Answer, Refusal> {
-    let Some(link) = rtnl::link(socket, name)? else { return Ok(Answer::AlreadyThere) };
-    if unless_in_use && rtnl::links(socket)?.iter().any(|port| port.master == link.index) {
-        return Ok(Answer::AlreadyThere);
-    }
-    unless_gone(socket.request([rtnl::remove(name)]))
 }

@@ -4,6 +4,7 @@
 use crate::call::Call;
 use crate::cli::Cli;
 use crate::facts::Facts;
+use crate::link::LinkCall;
 use crate::nft::{Table, is_routed};
 use crate::pair::is_ours;
 use crate::rtnl::{ALIAS, Link};
@@ -42,8 +43,9 @@ pub fn warnings(cli: &Cli, facts: &Facts) -> Vec<String> {
 /// Everything vethup made, or what belongs to one bridge.
 pub fn steps(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
     let is_meant = |name: &str| is_meant(cli, name);
-    let remove =
-        |why, link: &Link| Step::new(why, Call::RemoveLink { name: link.name.clone(), unless_in_use: false });
+    let remove = |why, link: &Link| {
+        Step::new(why, Call::Link(LinkCall::Remove { name: link.name.clone(), unless_in_use: false }))
+    };
     let mut steps: Vec<Step<Call>> = Vec::new();
     steps.extend(cables(cli, facts).map(|cable| remove("a cable goes with both its ends", cable)));
     if !cli.no_bridge {

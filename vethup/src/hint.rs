@@ -2,7 +2,9 @@
 
 use crate::call::Call;
 use crate::cli::Wish;
+use crate::link::LinkCall;
 use crate::pair::Pair;
+use crate::route::RouteCall;
 use crate::rtnl;
 use crate::state::Side;
 use chain::netlink::Netlink;
@@ -21,7 +23,7 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
             Some("the settings of this network are read-only here, as in a container: run it outside".into())
         }
         (_, Errno::EPERM) => Some("wiring takes root over this network namespace (CAP_NET_ADMIN): run it as root, or from a shell in a network of your own: nsexec -r --net -- sh".into()),
-        (Call::AddBridge { .. }, Errno::EOPNOTSUPP) => Some("this kernel has no bridges: modprobe bridge".into()),
+        (Call::Link(LinkCall::AddBridge { .. }), Errno::EOPNOTSUPP) => Some("this kernel has no bridges: modprobe bridge".into()),
         (Call::AddVeth(_), Errno::EOPNOTSUPP) => Some("this kernel has no veth: modprobe veth".into()),
         (Call::AddVeth(pair), Errno::EADDRNOTAVAIL) => Some(match pair.gateway {
             Some(gateway) => format!("every address of {} is taken: vethup --list shows by whom; {} another network", gateway.network(), if pair.bridge.is_some() { "--bridge and --gateway make" } else { "--gateway makes" }),
@@ -41,14 +43,14 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
         (Call::AddNat { .. } | Call::RemoveNat { .. }, Errno::EPROTONOSUPPORT | Errno::EOPNOTSUPP | Errno::ENOENT) => {
             Some("this kernel lacks a part of nf_tables: modprobe nf_tables nft_masq nft_chain_nat".into())
         }
-        (Call::Enslave { name, .. }, Errno::EBUSY) => Some(format!("{name} is a port of another bridge, or in use: ip link set {name} nomaster")),
-        (Call::Enslave { name, .. }, Errno::EINVAL | Errno::ELOOP | Errno::EOPNOTSUPP) => Some(format!("{name} cannot be a port of a bridge: it is one, or has no Ethernet")),
-        (Call::AddAltName { alt_name, .. }, Errno::EOPNOTSUPP | Errno::EINVAL) => Some(format!("this kernel gives no second names such as {alt_name}, which tells --down what to put back")),
-        (Call::AddRoute { .. }, Errno::EEXIST) => Some("that namespace has a default route already".into()),
-        (Call::AddRoute { gateway, .. }, Errno::ENETUNREACH | Errno::EHOSTUNREACH) => {
+        (Call::Link(LinkCall::Enslave { name, .. }), Errno::EBUSY) => Some(format!("{name} is a port of another bridge, or in use: ip link set {name} nomaster")),
+        (Call::Link(LinkCall::Enslave { name, .. }), Errno::EINVAL | Errno::ELOOP | Errno::EOPNOTSUPP) => Some(format!("{name} cannot be a port of a bridge: it is one, or has no Ethernet")),
+        (Call::Link(LinkCall::AddAltName { alt_name, .. }), Errno::EOPNOTSUPP | Errno::EINVAL) => Some(format!("this kernel gives no second names such as {alt_name}, which tells --down what to put back")),
+        (Call::Route(RouteCall::AddRoute { .. }), Errno::EEXIST) => Some("that namespace has a default route already".into()),
+        (Call::Route(RouteCall::AddRoute { gateway, .. }), Errno::ENETUNREACH | Errno::EHOSTUNREACH) => {
             Some(format!("{gateway} lies in no network of its addresses: give an --address beside the bridge's"))
         }
-        (Call::AddAddress { side: Side::Inside, .. } | Call::AddHostEnd { .. }, Errno::EACCES) => Some("addresses of version 6 are switched off there: net.ipv6.conf.all.disable_ipv6".into()),
+        (Call::Route(RouteCall::AddAddress { side: Side::Inside, .. } | RouteCall::AddHostEnd { .. }), Errno::EACCES) => Some("addresses of version 6 are switched off there: net.ipv6.conf.all.disable_ipv6".into()),
         _ => None,
     }
 }

@@ -5,12 +5,15 @@ use crate::call::Call;
 use crate::cli::{Cli, Wish};
 use crate::facts::Facts;
 use crate::firewall::{CABLES, Links};
+use crate::link::LinkCall;
 use crate::network::{gateways, refuse_address, refuse_taken};
 use crate::nft::routed;
 use crate::pair::{Meant, Pair, reserving_name};
+use crate::route::RouteCall;
 use crate::state::Side;
 use crate::{down, list, uplink};
 use chain::{Failure, Kind, Made, Plan, Step};
+use std::net::IpAddr;
 
 /// Decides everything; does nothing.
 ///
@@ -69,17 +72,17 @@ fn bridge_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<St
         steps.push(
             Step::new(
                 "a switch without a box: what is plugged into it is one network; it waits for nobody before it forwards",
-                Call::AddBridge { name: name.clone(), hardware },
+                Call::Link(LinkCall::AddBridge { name: name.clone(), hardware }),
             )
-            .undo(Call::RemoveLink { name: name.clone(), unless_in_use: true }),
+            .undo(Call::Link(LinkCall::Remove { name: name.clone(), unless_in_use: true })),
         );
     }
     for gateway in gateways.iter().filter(|gateway| !facts.addresses.contains(gateway)) {
         let address = Meant { wish: Wish::Address(*gateway), alone: false, in_shell: None };
-        let add = Call::AddAddress { link: name.clone(), address, side: Side::Outside };
+        let add = Call::Route(RouteCall::AddAddress { link: name.clone(), address, side: Side::Outside });
         steps.push(
             Step::new("an address makes this machine a part of that network", add)
-                .undo(Call::RemoveAddress { link: name.clone(), address: *gateway }),
+                .undo(Call::Route(RouteCall::RemoveAddress { link: name.clone(), address: *gateway })),
         );
     }
     if let Some(uplink) = &cli.uplink {
@@ -150,7 +153,7 @@ fn wire_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step
         let addresses = wishes.iter().map(meant).collect();
         steps.push(Step::new(
             "this end is the gateway, and the way to that one address: nobody else is on the cable",
-            Call::AddHostEnd { pair, gateways: ways_out.clone(), addresses },
+            Call::Route(RouteCall::AddHostEnd { pair, gateways: ways_out.clone(), addresses }),
         ));
     }
     steps.push(Step::new("both ends are to be up", Call::SetUp { link: ifname.clone() }));
@@ -158,21 +161,30 @@ fn wire_steps(cli: &Cli, facts: &Facts, gateways: &[Address]) -> Result<Vec<Step
     steps.push(Step::new("lo is born down, and programs expect 127.0.0.1 to answer", lo).optional());
     steps.extend(wishes.iter().map(|wish| {
         let (link, address) = (ifname.clone(), meant(wish));
-        Step::new("the address others reach it under", Call::AddAddress { link, address, side: Side::Inside })
+        Step::new(
+            "the address others reach it under",
+            Call::Route(RouteCall::AddAddress { link, address, side: Side::Inside }),
+        )
     }));
     for gateway in ways_out {
-        if cli.no_bridge {
-            let direct = Call::AddLinkRoute { to: gateway, link: ifname.clone() };
-            steps
-                .push(Step::new("an address alone has no neighbours: the gateway is said to be one", direct));
-        }
-        let why = match cli.no_bridge {
-            true => "everything else is reached through the other end of the cable",
-            false => "everything else is reached through the bridge's own address",
-        };
-        steps.push(Step::new(why, Call::AddRoute { gateway, link: ifname.clone() }));
+        steps.extend(way_out_steps(cli, gateway));
     }
     Ok(steps)
+}
+
+fn way_out_steps(cli: &Cli, gateway: IpAddr) -> Vec<Step<Call>> {
+    let link = || cli.ifname.clone();
+    let default = Call::Route(RouteCall::AddRoute { gateway, link: link() });
+    if !cli.no_bridge {
+        return vec![Step::new("everything else is reached through the bridge's own address", default)];
+    }
+    vec![
+        Step::new(
+            "an address alone has no neighbours: the gateway is said to be one",
+            Call::Route(RouteCall::AddLinkRoute { to: gateway, link: link() }),
+        ),
+        Step::new("everything else is reached through the other end of the cable", default),
+    ]
 }
 
 fn why_cable(cli: &Cli) -> &'static str {

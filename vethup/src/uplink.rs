@@ -3,6 +3,7 @@
 
 use crate::call::Call;
 use crate::facts::Facts;
+use crate::link::LinkCall;
 use crate::rtnl::{ALIAS, Link};
 use chain::{Failure, Step, quoted};
 
@@ -33,19 +34,20 @@ pub fn steps(uplink: &str, bridge: &str, facts: &Facts) -> Result<Vec<Step<Call>
     let was_down = !link.is_up() || record(link).is_some();
     if was_down && record(link).is_none() {
         let alt_name = format!("{RECORD}{name}");
-        let remember = Call::AddAltName { name: name.clone(), index, alt_name: alt_name.clone() };
+        let remember =
+            Call::Link(LinkCall::AddAltName { name: name.clone(), index, alt_name: alt_name.clone() });
         steps.push(
             Step::new(
                 "it is down, and a port is up: a second name of its own tells --down how it was",
                 remember,
             )
-            .undo(Call::RemoveAltName { name: name.clone(), index, alt_name }),
+            .undo(Call::Link(LinkCall::RemoveAltName { name: name.clone(), index, alt_name })),
         );
     }
-    let enslave = Call::Enslave { name: name.clone(), index, bridge: bridge.into() };
+    let enslave = Call::Link(LinkCall::Enslave { name: name.clone(), index, bridge: bridge.into() });
     let free = match was_down {
-        true => Call::FreeAndSetDown { name, index },
-        false => Call::Free { name, index },
+        true => Call::Link(LinkCall::FreeAndSetDown { name, index }),
+        false => Call::Link(LinkCall::Free { name, index }),
     };
     steps.push(
         Step::new(
@@ -121,10 +123,10 @@ pub fn down(facts: &Facts, is_meant: impl Fn(&str) -> bool) -> Vec<Step<Call>> {
         let (name, index) = (link.name.clone(), link.index);
         // Whoever has made it a port of something else since has a use for it.
         if master.is_none_or(|master| master.alias == ALIAS) {
-            let down = Call::SetDown { name: name.clone(), index };
+            let down = Call::Link(LinkCall::SetDown { name: name.clone(), index });
             steps.push(Step::new("its second name says that it was down before it became a port", down));
         }
-        let forget = Call::RemoveAltName { name, index, alt_name: alt_name.clone() };
+        let forget = Call::Link(LinkCall::RemoveAltName { name, index, alt_name: alt_name.clone() });
         steps.push(Step::new("it is as it was, so there is nothing to remember", forget));
     }
     steps

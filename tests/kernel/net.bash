@@ -1,7 +1,7 @@
 # What the tests of vethup share: a network that is the machine's for the test, and what both sides of a cable look like.
 
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # lib.bash sets variables
+# shellcheck disable=SC2016,SC2034,SC2154 # a perl program for the files to use; lib.bash sets variables
 
 # The first line of each setup: the world's network is the machine's, and is looked at before.
 setup_network() {
@@ -58,4 +58,20 @@ wired() {
 	until_true no_port
 	vethup --down
 	cat inside outside
+}
+
+# Asks the internet who is asking; nothing when it does not answer.
+ASK='use IO::Socket::INET; $c = IO::Socket::INET->new(PeerAddr => "192.0.2.2", PeerPort => 8080, Timeout => 2) or exit 1; print <$c>'
+
+# Waits until the kernel has taken the last network apart, whose cable has the address until then.
+settle() {
+	until_true no_cable
+}
+
+no_cable() {
+	! vethup --list 2>/dev/null | grep -v ' uplink$' | grep -q '^  '
+}
+
+eight_up() {
+	[ "$(find . -name 'up.*' | wc -l)" = 8 ]
 }

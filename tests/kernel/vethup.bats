@@ -24,9 +24,6 @@ teardown() {
 	network_is_as_it_was
 }
 
-# Asks the internet who is asking; nothing when it does not answer.
-ASK='use IO::Socket::INET; $c = IO::Socket::INET->new(PeerAddr => "192.0.2.2", PeerPort => 8080, Timeout => 2) or exit 1; print <$c>'
-
 # Asserts exit status 125 and the whole of stderr, and that nothing was made.
 refuses() {
 	local text=$1
@@ -123,10 +120,6 @@ CABLE="a cable: one end in the bridge, the other in there; the outer end's name 
 	[ "$(vethup --list | grep -c '^  bx')" = 8 ]
 	touch enough
 	wait "${started_all[@]}"
-}
-
-eight_up() {
-	[ "$(find . -name 'up.*' | wc -l)" = 8 ]
 }
 
 @test "--address: that one, of either version; one that is taken is refused and told whose link has it" {

@@ -186,10 +186,11 @@ pivot: warning: hint: the hard limit is 0, with which dumps still go to the prog
 	prints '' with_mounts 'mount --bind jail jail; exec chroot jail pivot --bare /new true'
 }
 
-@test "limits on namespaces are named" {
+@test "limits on namespaces are named, where they are reached" {
 	fails_with 125 "$(said 'unshare(CLONE_NEWNS): No space left on device (ENOSPC)' 'a copy of the mount table, so that no mount made in here is made on the host' \
 		'/proc/sys/user/max_mnt_namespaces forbids it: sysctl user.max_mnt_namespaces=1000')" \
 		unshare --map-root-user --pid --fork --mount-proc sh -c 'echo 0 >/proc/sys/user/max_mnt_namespaces; pivot "$1" true' - "$root"
+	prints '' unshare --map-root-user --pid --fork --mount-proc --net --ipc sh -c 'echo 99 >/proc/sys/user/max_mnt_namespaces; pivot "$1" true' - "$root"
 }
 
 # ---- --bare and --privileged

@@ -99,9 +99,10 @@ CABLE="a cable: one end in the bridge, the other in there; the outer end's name 
 	run -3 setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --no-new-privs perl -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalPort => 80) or exit 3'
 }
 
-@test "two on one bridge reach each other" {
+@test "two on one bridge reach each other; one on another bridge reaches neither" {
 	start vethup -- perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalPort => 80) or die; open F, ">ready"; close F; $c = $s->accept; print $c "hello\n"'
 	until_true exists ready
+	run -1 vethup --bridge other --gateway 10.99.0.1/16 -- ping -c 1 -W 1 10.98.0.2
 	run -0 vethup -- perl -MIO::Socket::INET -e '$c = IO::Socket::INET->new(PeerAddr => "10.98.0.2", PeerPort => 80, Timeout => 5) or die; print <$c>'
 	[ "$output" = hello ]
 	finish
@@ -210,6 +211,8 @@ vethup: hint: ip link lists them' vethup --uplink nowhere -- true
 	run -0 --separate-stderr -- vethup --netns blue
 	[ -z "$output$stderr" ]
 	ip netns exec blue ping -c 1 -W 2 10.98.0.1
+	# Its settings are its own affair, where a program's own network is opened.
+	[ "$(ip netns exec blue cat /proc/sys/net/ipv4/ip_unprivileged_port_start)" = 1024 ]
 	run -0 vethup --netns /run/netns/red --ifname wan
 	[ "$(ip -n red -o -4 address show dev wan | grep -o 'inet [^ ]*')" = 'inet 10.98.0.3/16' ]
 	start unshare --net sleeper 1000

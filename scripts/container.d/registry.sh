@@ -30,9 +30,10 @@ check_name() {
 	[ "${#1}" -le 63 ] || refuse "the name is ${#1} letters long" 'a host name ends at 63'
 }
 
-# Without root neither groups nor the processes of a container can be reached.
+# Refuses the verb $1 to who is not root; $2 is added to the cure.
 need_root() {
-	[ "$(id -u)" = 0 ] || refuse "$1 takes root" "sudo $(quote "$here/container" "$1") ..."
+	[ "$(id -u)" = 0 ] || refuse "$1 takes root: a container's group, mounts and network are root's" \
+		"sudo $(quote "$here/container" "$1") ...${2-}"
 }
 
 # Prints the names of the containers, each once.

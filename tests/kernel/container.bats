@@ -6,52 +6,28 @@
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
 
 load lib.bash
+load groups.bash
+load container.bash
 
 setup_file() {
-	setup_world_file
-	cd "$BATS_FILE_TMPDIR" || return
-	make_root root
-	"$BOXUTILS_BIN/mkimg" --from root image
+	setup_container_file
 }
 
 setup() {
-	setup_world
+	setup_container
+	take_image
 	root=$BATS_FILE_TMPDIR/root
-	cp --sparse=always "$BATS_FILE_TMPDIR/image" img
-	group=boxutils-test-$$-$(date +%s%N)
-	mkdir -p /run
-	mount -t tmpfs -o mode=755 run /run
-	trees=$(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo)
 }
 
 teardown() {
-	local left
-	vethup --down
 	! ip link delete wan0 2>/dev/null || ip netns delete internet
-	umount /run
-	nothing_left || return
-	left=$(groups_left)
-	[ -z "$left" ] || { cgset --kill "$group" || :; cgset --gc; fail "left: $left"; } || return
-	[ -z "$(nft list ruleset)$(ip -o link show type bridge)" ] && [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
-}
-
-groups_left() {
-	# shellcheck disable=SC2086 # a list of mount points
-	find $trees -depth -type d -name "$group*" 2>/dev/null
-}
-
-no_group() {
-	[ -z "$(groups_left)" ]
+	teardown_container
 }
 
 # The line, on a root, with what follows it.
 line() {
 	cgset --transient --memory 256M --cpus 0.5 --pids 64 "$group" -- vethup --nat -- \
 		nsexec --pid --mount --uts --ipc --cgroup --hostname web -- pivot "$@"
-}
-
-container() {
-	"$top/scripts/container" "$@"
 }
 
 run_container() {
@@ -66,7 +42,7 @@ run_container() {
 	# From inside, its group is the root of every tree.
 	[ "${lines[3]}" = "$(wc -l </proc/self/cgroup)" ] || fail "$output"
 	[ -z "$stderr" ]
-	no_group
+	no_groups
 }
 
 @test "the gateway answers, and with NAT a neighbour that plays the internet" {
@@ -79,13 +55,13 @@ run_container() {
 @test "a memory hog dies at 256M, status 137, and the message says so" {
 	run -137 --separate-stderr -- line img /bin/sh -c 'exec tail -c 400m /dev/zero >/dev/null'
 	[[ $stderr =~ ^cgset:\ $group:\ out\ of\ memory:\ 1\ process\ killed\ at\ 256M,\ peak\ 25[0-9.]*M$ ]] || fail "$stderr"
-	no_group
+	no_groups
 }
 
 @test "a fork bomb stops at 64, and the container ends all the same" {
 	run --separate-stderr -- line img /bin/sh -c 'i=0; while [ $i -lt 100 ]; do sleep 100 & i=$((i + 1)); done; true'
 	[[ $stderr == *"can't fork"* || $output == *"can't fork"* ]] || fail "$status $output $stderr"
-	no_group
+	no_groups
 }
 
 @test "a spinner gets half a CPU; with a whole one it gets twice as far" {
@@ -100,7 +76,7 @@ run_container() {
 	run -127 line img /bin/nosuch
 	run -126 line img /etc/passwd
 	run -125 line nowhere /bin/sh
-	no_group
+	no_groups
 }
 
 @test "eight started at once have eight addresses" {
@@ -114,7 +90,7 @@ run_container() {
 	[ "$(cat address.* | sort -u | wc -l)" = 8 ] || fail "$(cat address.*)"
 	touch enough
 	wait "${started_all[@]}"
-	no_group
+	no_groups
 }
 
 eight_up() {
@@ -137,12 +113,12 @@ eight_up() {
 	vethup --down
 	cgset --dry-run --transient --memory 256M --cpus 0.5 --pids 64 "$group" -- vethup --nat -- \
 		nsexec --pid --mount --uts --ipc --cgroup --hostname web -- pivot img /bin/sh -c "$see" >script
-	no_group
+	no_groups
 	[ -z "$(ip -o link show type bridge)" ]
 	run -5 sh -e script
 	same "$by_run" "$output"
 	[ "$(wc -l <<<"$output")" -gt 30 ]
-	no_group
+	no_groups
 }
 
 @test "kill -9 of any process of the full chain at a random moment, many times" {
@@ -156,7 +132,7 @@ eight_up() {
 		# What may be left these remove, twice as well as once.
 		cgset --transient "$group" -- true && cgset --transient "$group" -- true
 		vethup --down && vethup --down
-		no_group || fail "round $round: $(groups_left)"
+		no_groups || fail "round $round: $(directories)"
 		[ -z "$(nft list ruleset)$(ip -o link show type bridge)" ] && [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
 		until_true no_port
 	done
@@ -185,7 +161,7 @@ tree_of() {
 	[ -z "$stderr" ] || fail "$stderr"
 	run -0 run_container --host-uids --no-net img /bin/sh -c 'xargs </proc/self/uid_map; ip -o link | cut -d: -f2'
 	same $'0 0 4294967295\n lo' "$output"
-	no_group
+	no_groups
 }
 
 @test "container run: a file stays in the image, and the limits bite" {
@@ -203,16 +179,11 @@ tree_of() {
 	run -0 run_container --host-uids --dry-run img /bin/echo hello
 	[[ $output == *'mkdir -p'*'ip link add'*'unshare'*'capsh'* ]] || fail "$output"
 	[ "$(sh -ec "$output")" = hello ]
-	no_group
+	no_groups
 }
 
-@test "container: what is missing or unknown is named, with the cure" {
-	for words in 'run|no image' '|no verb' 'fly|there is no verb fly' 'run --moon img|there is no option --moon' 'run --name|--name wants a value'; do
-		# shellcheck disable=SC2086 # the words of a line
-		run -125 --separate-stderr -- container ${words%|*}
-		[[ $stderr == "container: ${words#*|}"$'\ncontainer: hint: '* ]] || fail "$words: $stderr"
-	done
+@test "container run: what is no root is named, with the cure" {
 	run -125 --separate-stderr -- run_container nowhere true
-	[[ $stderr == *'pivot: hint: ROOT is a directory, an image or a block device: mkimg --from DIR IMG makes an image' ]]
-	no_group
+	[[ $stderr == *'pivot: hint: ROOT is a directory, an image or a block device: mkimg --from DIR IMG makes an image' ]] || fail "$stderr"
+	no_groups
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# scripts/container beside you: run --detach, exec, ps, stop, save. The world's network plays the machine. Run by:
+# scripts/container beside you: run --detach, ps, exec, stop. The world's network plays the machine. Run by:
 # tests/run kernel verbs
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
@@ -7,52 +7,20 @@
 
 load lib.bash
 load groups.bash
+load container.bash
 
 setup_file() {
-	setup_world_file
-	cd "$BATS_FILE_TMPDIR" || return
-	make_root root
-	"$BOXUTILS_BIN/mkimg" --from root image
+	setup_container_file
 }
 
 setup() {
-	setup_group
-	cp --sparse=always "$BATS_FILE_TMPDIR/image" img
-	mkdir -p /run
-	mount -t tmpfs -o mode=755 run /run
+	setup_container
+	take_image
 }
 
 teardown() {
-	PATH=$BIN:/usr/sbin:/usr/bin:/sbin:/bin
-	! grep -q . <<<"$(directories)" || container stop --time 0 "$group"
-	vethup --down
-	umount /run
-	teardown_group
-}
-
-container() {
-	"$top/scripts/container" "$@"
-}
-
-# Starts a container beside us, without a network unless a test wants one, and without the descriptors of bats.
-detach() {
-	without_descriptors "$top/scripts/container" run --detach --log log --name "$group" "$@"
-}
-
-# A program that says that it is there, and does not end.
-STAY='echo here; while :; do sleep 1000 & wait $!; done'
-
-stay() {
-	detach --no-net img -- /bin/sh -c "$STAY"
-}
-
-nothing_of_it() {
-	[ -z "$(directories)" ] && no_process_left && no_loop_left
-}
-
-# Prints the program's number outside.
-pid() {
-	container ps --json | grep -oE '"pid": [0-9]+' | grep -oE '[0-9]+'
+	end_detached
+	teardown_container
 }
 
 # ---- run --detach and ps
@@ -81,10 +49,6 @@ pid() {
 	[[ $stderr == 'pivot: stat("nowhere")'* ]] || fail "$stderr"
 	run -125 --separate-stderr -- detach --no-net --memory lots img true
 	[[ $stderr == cgset:*lots* ]] || fail "$stderr"
-	run -125 --separate-stderr -- container run --detach --name "$group" img true
-	[[ $stderr == 'container: --detach without --log'* ]] || fail "$stderr"
-	run -125 --separate-stderr -- container run --detach --log nowhere/log --name "$group" img true
-	[[ $stderr == *'nowhere/log cannot be written'* ]] || fail "$stderr"
 	nothing_of_it || fail "$(ps ax) $(directories)"
 }
 
@@ -146,7 +110,7 @@ whole_or_nothing() {
 	slow_cp
 	start bash --posix "$top/scripts/container.d/save" "$group" copy.img
 	until_true exists copying
-	[ "$("$BOXUTILS_BIN/cgset" --stat "$group" | sed -n 's/^frozen *//p')" = true ]
+	is_frozen
 	kill -KILL "$started"
 	finish
 	until_true is_thawed
@@ -206,28 +170,6 @@ in_group_twice() {
 	nothing_of_it
 }
 
-# ---- volumes
-
-@test "--volume: a directory, read-only, one file, an image; owners are mapped; what is not there is said" {
-	mkdir shared
-	echo from-outside >shared/letter
-	mkimg --size 8M home.img
-	container run --no-net --volume "$PWD/shared:/mnt" --volume "$PWD/shared:/srv:ro" --volume "$PWD/shared/letter:/etc/letter" \
-		--volume "$PWD/home.img:/home" --name "$group" img -- /bin/sh -ec '
-			cat /mnt/letter /etc/letter
-			echo from-inside >/mnt/answer
-			! echo no >/srv/answer
-			touch /home/kept; grep -c " /home ext4 " /proc/mounts' >said 2>&1
-	same $'from-outside\nfrom-outside\n1' "$(grep -v 'Read-only' said)"
-	[ "$(stat -c %u shared/answer)" = 0 ]
-	[ -e shared/answer ] && [ "$(cat shared/answer)" = from-inside ]
-	[ "$(container run --no-net --mount-image home.img:/srv:ro img ls /srv | grep kept)" = kept ]
-	run -125 --separate-stderr -- container run --no-net --volume nowhere:/mnt img true
-	[[ $stderr == 'container: --volume nowhere:/mnt: there is no nowhere'* ]] || fail "$stderr"
-	run -125 --separate-stderr -- container run --no-net --volume shared img true
-	[[ $stderr == 'container: --volume shared: not SRC:DST'* ]] || fail "$stderr"
-}
-
 # ---- stop
 
 @test "stop: a program with a handler is asked, and given its time" {
@@ -277,107 +219,4 @@ in_group_twice() {
 	! grep bx0a620002: /proc/net/dev
 	finish
 	nothing_of_it
-}
-
-# ---- save
-
-@test "save: a copy of one that writes all the time needs no repair, and runs; the first goes on" {
-	detach --no-net img -- /bin/sh -c 'echo kept >/note; i=0; while :; do i=$((i + 1)); echo $i >/count; mv /count /counted; done'
-	until_true container exec "$group" test -e /counted
-	container save "$group" copy.img
-	run -0 e2fsck -fn copy.img
-	# Not even the journal has to be replayed.
-	[[ $(dumpe2fs -h copy.img 2>/dev/null) != *needs_recovery* ]]
-	reached=$(container exec "$group" cat /counted)
-	until_true goes_on
-	[ "$(stat -c %b copy.img)" -lt $(($(stat -c %s copy.img) / 1024)) ] || fail 'the copy has no holes'
-	[ "$(container run --no-net copy.img cat /note)" = kept ]
-	run -125 --separate-stderr -- container save "$group" copy.img
-	[[ $stderr == 'container: copy.img is there already'* ]] || fail "$stderr"
-	# By the name of its file, and over the old copy.
-	container save --force ./img copy.img
-	container stop "$group"
-	container save img other.img
-	cmp img other.img
-	[ -z "$(find . -name '.*img*')" ] || fail "$(ls -A)"
-}
-
-goes_on() {
-	[ "$(container exec "$group" cat /counted)" != "$reached" ]
-}
-
-# Puts a cp in the way that does not come to its end.
-slow_cp() {
-	mkdir fakes
-	printf '#!/bin/sh\ntouch %s/copying\nexec sleep 1000\n' "$PWD" >fakes/cp
-	chmod 755 fakes/cp
-	PATH=$PWD/fakes:$PATH
-}
-
-@test "save: interrupted or killed, it leaves a container that goes on, and no half copy where it could clean up" {
-	detach --no-net img -- /bin/sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/count; mv /count /counted; done'
-	until_true container exec "$group" test -e /counted
-	old=$PATH
-	slow_cp
-	for signal in TERM KILL; do
-		rm -f copying
-		start "$top/scripts/container" save "$group" copy.img
-		until_true exists copying
-		[ "$("$BOXUTILS_BIN/cgset" --stat "$group" | sed -n 's/^frozen *//p')" = true ]
-		kill "-$signal" "$started"
-		finish
-		until_true is_thawed
-		[ "$signal" != TERM ] || [ -z "$(find . -name '.copy*')" ] || fail "$(ls -A)"
-	done
-	PATH=$old
-	pkill -x -f 'sleep 1000' || :
-	reached=$(container exec "$group" cat /counted)
-	until_true goes_on
-	container save "$group" copy.img
-	run -0 e2fsck -fn copy.img
-	container stop "$group"
-	nothing_of_it
-}
-
-is_thawed() {
-	[ "$("$BOXUTILS_BIN/cgset" --stat "$group" | sed -n 's/^frozen *//p')" = false ]
-}
-
-@test "save: what has no image, is not there, or is the image itself is refused, each by name" {
-	run -125 --separate-stderr -- container save nowhere copy.img
-	[[ $stderr == 'container: nowhere: no container that runs, and no image'* ]] || fail "$stderr"
-	run -125 --separate-stderr -- container save --force img img
-	[[ $stderr == 'container: img is the image itself'* ]] || fail "$stderr"
-	run -125 --separate-stderr -- container save img nowhere/copy.img
-	[[ $stderr == *'nowhere/copy.img cannot be made'* ]] || fail "$stderr"
-	detach --no-net --host-uids "$BATS_FILE_TMPDIR/root" -- /bin/sh -c "$STAY"
-	run -125 --separate-stderr -- container save "$group" copy.img
-	[[ $stderr == *'which is not an image'*'mkimg --from'* ]] || fail "$stderr"
-	container stop "$group"
-	# Something else of ours uses it, and it is no container.
-	start nsexec --pid -- pivot img /bin/sleep 1000
-	until_true has_child "$started"
-	until_true is_locked
-	run -125 --separate-stderr -- container save img copy.img
-	[[ $stderr == 'container: img is in use'* ]] || fail "$stderr"
-	kill "$started"
-	finish
-}
-
-is_locked() {
-	! flock --exclusive --nonblock img true
-}
-
-@test "each verb has a help of its own with three examples; a wrong word is named" {
-	for verb in run exec ps stop save; do
-		run -0 --separate-stderr -- container "$verb" --help
-		[[ ${lines[0]} == "container $verb - "* ]] || fail "$output"
-		# The last paragraph is examples.
-		[ "$(awk -v RS= 'END { print }' <<<"$output" | grep -cE "^    (container|nsexec) .*$verb")" -ge 3 ] || fail "$verb: $output"
-		[ -z "$stderr" ]
-		run -125 --separate-stderr -- container "$verb" --moon
-		[[ $stderr == 'container: there is no option --moon'$'\n''container: hint: '* ]] || fail "$stderr"
-	done
-	run -0 container --help
-	[[ $output == *'container run'*'container exec'*'container ps'*'container stop'*'container save'* ]]
 }

@@ -7,31 +7,25 @@
 
 load lib.bash
 load groups.bash
+load container.bash
 
 setup_file() {
-	setup_world_file
-	cd "$BATS_FILE_TMPDIR" || return
-	make_root root
-	"$BOXUTILS_BIN/mkimg" --from root image
+	setup_container_file
 	"$BOXUTILS_BIN/mkimg" --size 8M home
 }
 
 setup() {
-	setup_group
+	setup_container
 	mkdir lab
 	cp -r "$BATS_FILE_TMPDIR/root" lab/rootfs
 	cp --sparse=always "$BATS_FILE_TMPDIR/image" lab/lab.img
 	cp --sparse=always "$BATS_FILE_TMPDIR/home" lab/home.img
-	mkdir -p /run
-	mount -t tmpfs -o mode=755 run /run
 	export LAB_NAME=$group LAB_DIR=$PWD/lab
 }
 
 teardown() {
 	"$top/scripts/container" stop --time 0 "$group" >/dev/null 2>&1 || :
-	vethup --down
-	umount /run
-	teardown_group
+	teardown_container
 }
 
 # Starts the lab's container, as lab up does, with other options if there are any.

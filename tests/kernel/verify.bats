@@ -7,25 +7,19 @@
 
 load lib.bash
 load groups.bash
+load container.bash
 
 setup_file() {
-	setup_world_file
-	cd "$BATS_FILE_TMPDIR" || return
-	make_root root
-	"$BOXUTILS_BIN/mkimg" --from root image
+	setup_container_file
 }
 
 setup() {
-	setup_group
+	setup_container
 	cp -r "$BATS_FILE_TMPDIR/root" root
-	mkdir -p /run
-	mount -t tmpfs -o mode=755 run /run
 }
 
 teardown() {
-	vethup --down
-	umount /run
-	teardown_group
+	teardown_container
 }
 
 verify() {

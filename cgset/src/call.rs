@@ -4,24 +4,21 @@
 mod doing;
 mod told;
 
-use crate::controllers::{self, Controller};
 use crate::device_bpf::{self, Programs};
-use crate::group::{self, listed};
+use crate::group;
 use crate::knobs::device::Rules;
 use crate::label;
-use crate::listing;
 use crate::mark::Mark;
-use crate::mounting;
+use crate::mounting::MountCall;
 use crate::moving::{self, Found};
-use crate::stat;
-use crate::tree::{Hierarchy, Version};
-use crate::usage::{self, Notes, Target};
-use chain::{Answer, Ended, Refusal, Shell, print_data, say};
+use crate::printing::PrintCall;
+use crate::report::{Kept, ReportCall};
+use crate::tree::Version;
+use chain::{Answer, Ended, Refusal, Shell};
 pub use doing::write_file;
-use doing::{make, move_members, refusal_at, remove, write_knob};
+use doing::{end_members, left_if_busy, make, move_members, refusal_at, remove, write_knob};
 use nix::errno::Errno;
 use nix::fcntl::Flock;
-use nix::mount::{MntFlags, umount2};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::path::PathBuf;
@@ -47,40 +44,18 @@ pub enum Call {
     MoveProcess { found: Found, groups: Vec<PathBuf> },
     /// `tasks` or `cgroup.procs`: 0 is the one who writes
     Join { doors: Vec<PathBuf> },
-    /// `memory.oom_control` or `memory.events`
-    ReportOom { name: String, directory: PathBuf, version: Version },
-    /// The files that count, before or after the program
-    ReadUsage { groups: Vec<(Hierarchy, PathBuf)>, is_over: bool },
-    /// open(2) of the file for the report; of a FIFO, which waits for who reads it, a handle only
-    OpenReport { file: PathBuf, is_fifo: bool },
-    /// unlink(2) of one that was made
-    RemoveReport { file: PathBuf },
-    /// write(2) of the report
-    WriteReport { name: String, file: Option<PathBuf> },
     /// `cgroup.kill`, or kill(2) of each while they are frozen
     EndMembers { name: String, home: PathBuf, freezer: Option<(PathBuf, Version)>, say_so: bool },
     /// rmdir(2) in each hierarchy, and of what was made on the way
     RemoveGroup { directories: Vec<(PathBuf, PathBuf)>, leave_if_busy: bool, with_inner: bool },
     /// `freezer.state` or `cgroup.freeze`
     SetFrozen { directory: PathBuf, version: Version, frozen: bool },
-    /// `cgroup.procs`
-    PrintMembers { directories: Vec<PathBuf> },
-    /// `cgroup.procs` of every group
-    PrintTree { hierarchies: Vec<Hierarchy>, group: PathBuf, json: bool },
-    /// mkdir(2) of a mount point
-    MakeDirectory { directory: PathBuf },
-    /// rmdir(2) of one that was made
-    RemoveDirectory { directory: PathBuf },
-    /// mount(2)
-    MountHierarchy { controllers: Vec<String>, directory: PathBuf, is_new: bool },
-    /// umount2(2)
-    UnmountHierarchy { directory: PathBuf },
-    /// `/proc/self/cgroup`
-    AwaitRelease { controllers: Vec<String>, directory: PathBuf },
-    /// `/proc/cgroups`
-    PrintControllers { controllers: Vec<Controller>, json: bool },
-    /// The files that count
-    PrintStat { name: String, groups: Vec<(Hierarchy, PathBuf)>, json: bool },
+    /// What the parent that waits does for its report
+    Report(ReportCall),
+    /// What is shown on stdout
+    Print(PrintCall),
+    /// A hierarchy comes or goes
+    Mount(MountCall),
 }
 
 /// What one call keeps for others.
@@ -88,9 +63,7 @@ pub enum Call {
 pub struct State {
     /// Of the group in each hierarchy, held until this process ends: nobody else takes it over or removes it.
     locks: Vec<Flock<File>>,
-    /// What is to be reported, and where to.
-    notes: Notes,
-    report: Option<Target>,
+    report: Kept,
     /// What judges about devices now, and what did before.
     devices: Programs,
 }
@@ -103,19 +76,18 @@ impl chain::Call for Call {
     }
 
     fn is_quick(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Call::EnableControllers { .. }
-                | Call::MakeGroup { .. }
-                | Call::SetLabel { .. }
-                | Call::WriteKnob { .. }
-                | Call::SetDevices { .. }
-                | Call::MoveMembers { .. }
-                | Call::MoveProcess { .. }
-                | Call::Join { .. }
-                | Call::ReadUsage { .. }
-                | Call::OpenReport { .. }
-        )
+            | Call::MakeGroup { .. }
+            | Call::SetLabel { .. }
+            | Call::WriteKnob { .. }
+            | Call::SetDevices { .. }
+            | Call::MoveMembers { .. }
+            | Call::MoveProcess { .. }
+            | Call::Join { .. } => true,
+            Call::Report(call) => call.is_quick(),
+            _ => false,
+        }
     }
 
     fn run(&self, state: &mut State) -> Result<Answer, Refusal> {
@@ -151,82 +123,30 @@ impl chain::Call for Call {
                 }
                 return Ok(Answer::Made("1".into()));
             }
-            Call::ReportOom { name, directory, version } => {
-                let before = state.notes.oom_kills_before();
-                if let Some(line) = stat::oom_line(name, directory, *version, before) {
-                    say(&line);
-                }
-            }
-            Call::ReadUsage { groups, is_over } => state.notes.read(groups, *is_over),
-            Call::OpenReport { file, is_fifo } => {
-                let (answer, target) = usage::open_report(file, *is_fifo)?;
-                state.report = Some(target);
-                return Ok(answer);
-            }
-            Call::RemoveReport { file } => std::fs::remove_file(file)?,
-            Call::WriteReport { name, .. } => {
-                return usage::write_report(&state.notes, name, state.report.take());
-            }
             Call::EndMembers { name, home, freezer, say_so } => {
                 let freezer = freezer.as_ref().map(|(directory, version)| (directory.as_path(), *version));
-                let ended = group::end_members(home, freezer)?;
-                if *say_so && !ended.is_empty() {
-                    say(&format!(
-                        "cgset: {name}: still in the group when the program had ended, and killed: {}\n",
-                        listed(&ended)
-                    ));
-                }
-                if ended.is_empty() {
-                    return Ok(Answer::AlreadyThere);
-                }
+                return end_members(home, freezer, say_so.then_some(name.as_str()));
             }
             Call::RemoveGroup { directories, leave_if_busy, with_inner } => {
-                return match remove(directories, *with_inner, state) {
-                    Err(Refusal { errno: Some(Errno::EWOULDBLOCK | Errno::EBUSY), .. }) if *leave_if_busy => {
-                        Ok(Answer::AlreadyThere)
-                    }
-                    answer => answer,
-                };
+                let answer = remove(directories, *with_inner, state);
+                return if *leave_if_busy { left_if_busy(answer) } else { answer };
             }
             Call::SetFrozen { directory, version, frozen } => {
                 group::set_frozen(directory, *version, *frozen)?
             }
-            Call::PrintMembers { directories } => {
-                let mut all: Vec<u32> = directories.iter().flat_map(|one| group::members(one)).collect();
-                all.sort_unstable();
-                all.dedup();
-                let text: String = all.iter().map(|process| format!("{process}\n")).collect();
-                print_data(text.as_bytes())?;
-                return Ok(Answer::Made(format!("{} processes", all.len())));
-            }
-            Call::MakeDirectory { directory } => return mounting::make_directory(directory),
-            Call::RemoveDirectory { directory } => return mounting::remove_directory(directory),
-            Call::MountHierarchy { controllers, directory, is_new } => {
-                mounting::mount_hierarchy(controllers, directory, *is_new)?;
-            }
-            Call::UnmountHierarchy { directory } => umount2(directory, MntFlags::UMOUNT_NOFOLLOW)?,
-            Call::AwaitRelease { controllers, directory } => {
-                return mounting::await_release(controllers, directory);
-            }
-            Call::PrintControllers { controllers, json } => {
-                print_data(controllers::text(controllers, *json).as_bytes())?;
-            }
-            Call::PrintTree { hierarchies, group, json } => {
-                print_data(listing::text(hierarchies, group, *json).as_bytes())?;
-            }
-            Call::PrintStat { name, groups, json } => {
-                print_data(stat::of(name, groups).text(*json).as_bytes())?;
-            }
+            Call::Report(call) => return call.run(&mut state.report),
+            Call::Print(call) => return call.run(),
+            Call::Mount(call) => return call.run(),
         }
         Ok(Answer::zero())
     }
 
     fn born(state: &mut State, _child: Pid) {
-        state.notes.born();
+        state.report.notes.born();
     }
 
     fn ended(state: &mut State, how: &Ended) {
-        state.notes.ended(*how);
+        state.report.notes.ended(*how);
     }
 
     fn hint(&self, refusal: &Refusal) -> Option<String> {

@@ -3,7 +3,6 @@
 use crate::call::Call;
 use crate::group::{listed, members};
 use crate::knobs::refusal;
-use crate::mounting;
 use crate::moving::process_of;
 use chain::{Refusal, quoted};
 use nix::errno::Errno;
@@ -28,13 +27,7 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
         Call::WriteKnob { path, .. } => refusal::of(path, errno).or_else(|| why_not_written(path, errno)),
         Call::SetDevices { .. } => refusal::of_program(errno),
         Call::MoveProcess { found, groups } => why_not_moved(found.process, groups, errno),
-        Call::MountHierarchy { controllers, .. } => mounting::why_not_mounted(controllers, errno),
-        Call::UnmountHierarchy { .. } if errno == Errno::EBUSY => {
-            Some("a process stands in it or has one of its files open: fuser -vm DIR names it".into())
-        }
-        Call::AwaitRelease { .. } => {
-            Some("another mount namespace sees that hierarchy, or a group of it that was removed is kept, by a zombie that nobody has waited for or by pages of a file on tmpfs: it lasts as long as that does".into())
-        }
+        Call::Mount(call) => call.hint(errno),
         Call::Join { doors } => why_not_joined(doors, errno),
         Call::SetFrozen { directory, .. } => match errno {
             Errno::EACCES | Errno::EPERM => Some(not_yours(directory)),

@@ -16,6 +16,8 @@ mod mounting;
 mod moving;
 mod place;
 mod plan;
+mod printing;
+mod report;
 mod shell;
 mod stat;
 mod sys;

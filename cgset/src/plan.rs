@@ -13,6 +13,7 @@ use crate::facts::Facts;
 use crate::group::door;
 use crate::mark::Mark;
 use crate::moving::Found;
+use crate::printing::PrintCall;
 use crate::tree::{Hierarchy, Version};
 use chain::{Failure, Fork, Made, Plan, Step, quoted};
 use labelling::labelling;
@@ -36,10 +37,10 @@ pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
         }));
     }
     if cli.action() == Action::Controllers {
-        let call = Call::PrintControllers { controllers: facts.controllers, json: cli.json };
+        let call = PrintCall::PrintControllers { controllers: facts.controllers, json: cli.json };
         return Ok(Plan::of(vec![Step::new(
             "/proc/cgroups has a line for each, and so has the root of version 2",
-            call,
+            Call::Print(call),
         )]));
     }
     if cli.action() == Action::Gc {
@@ -52,14 +53,14 @@ pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
     Ok(Plan::of(match cli.action() {
         Action::Procs => vec![Step::new(
             "a process stands in cgroup.procs of every group it is in",
-            Call::PrintMembers {
+            Call::Print(PrintCall::PrintMembers {
                 directories: facts.present().map(|group| group.directory.clone()).collect(),
-            },
+            }),
         )],
         Action::Move => moved(&facts),
         Action::Stat => vec![Step::new(
             "each controller counts in files of its own",
-            Call::PrintStat {
+            Call::Print(PrintCall::PrintStat {
                 name: name_of(&facts),
                 groups: facts
                     .carriers
@@ -67,15 +68,15 @@ pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
                     .map(|one| (one.clone(), one.mount.join(&facts.group)))
                     .collect(),
                 json: cli.json,
-            },
+            }),
         )],
         Action::Tree => vec![Step::new(
             "every process stands in one group of each hierarchy",
-            Call::PrintTree {
+            Call::Print(PrintCall::PrintTree {
                 hierarchies: facts.carriers.clone(),
                 group: facts.group.clone(),
                 json: cli.json,
-            },
+            }),
         )],
         Action::Freeze => vec![frozen(&facts, true)?],
         Action::Thaw => vec![frozen(&facts, false)?],

@@ -4,10 +4,6 @@ use crate::call::Call;
 use crate::group::freezer_file;
 use crate::label::attribute;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS, Mark};
-use crate::mounting::{SOURCE, options};
-use crate::stat::oom_file;
-use crate::tree::Version;
-use crate::usage::files;
 use chain::{Shell, join, quote};
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -43,29 +39,6 @@ pub fn of(call: &Call) -> Shell {
             lines(groups.iter().map(|group| echo(&found.process.to_string(), &group.join("cgroup.procs"))))
         }
         Call::Join { doors } => lines(doors.iter().map(|door| echo("0", door))),
-        Call::ReportOom { name, directory, version } => {
-            let found =
-                text(&["! grep -q '^oom_kill [1-9]' "], &directory.join(oom_file(*version)), " || echo ");
-            let said = quote(format!("cgset: {name}: out of memory").as_ref());
-            Shell::Line(joined([found, said, " >&2".into()]))
-        }
-        Call::ReadUsage { groups, is_over } => {
-            let paths = groups
-                .iter()
-                .flat_map(|(one, at)| files(one).into_iter().map(move |file| at.join(file).into_os_string()));
-            let words = ["grep", "-sH", "."].map(OsString::from).into_iter().chain(paths);
-            let name = if *is_over { "used=$(" } else { "before=$(" };
-            Shell::Line(joined([name.into(), join(words), " || :)".into()]))
-        }
-        // A script opens it when it writes it.
-        Call::OpenReport { .. } | Call::RemoveReport { .. } => Shell::Nothing,
-        Call::WriteReport { file, .. } => {
-            let said = "printf '%s\\n' \"status $status\" \"$used\" \"${before:+before: $before}\"";
-            Shell::Line(match file {
-                Some(file) => text(&[said, " > "], file, ""),
-                None => format!("{said} >&2").into(),
-            })
-        }
         Call::EndMembers { home, .. } => Shell::Line(text(
             &["for process in $(find "],
             home,
@@ -78,68 +51,14 @@ pub fn of(call: &Call) -> Shell {
             let (file, freeze, thaw) = freezer_file(*version);
             Shell::Line(echo(if *frozen { freeze } else { thaw }, &directory.join(file)))
         }
-        Call::PrintMembers { directories } => {
-            let files = directories.iter().map(|one| one.join("cgroup.procs").into_os_string());
-            let words = ["cat".into()].into_iter().chain(files);
-            Shell::Line(joined([join(words), " | sort -nu".into()]))
-        }
-        Call::MakeDirectory { directory } => {
-            lines([text(&["mkdir "], directory, ""), marked(Mark::Hierarchy, directory, MARK_OF_ROOT)])
-        }
-        Call::RemoveDirectory { directory } => {
-            let is_ours = text(
-                &["[ \"$(getfattr --only-values -n ", &MARK_OF_ROOT.to_string_lossy(), " "],
-                directory,
-                " 2>/dev/null)\" != hierarchy ] || rmdir ",
-            );
-            Shell::Line(joined([is_ours, quote(directory.as_os_str())]))
-        }
-        Call::MountHierarchy { controllers, directory, is_new } => {
-            let line = mount(controllers, directory);
-            match is_new {
-                true => lines([line, marked(Mark::Hierarchy, directory, MARK_OF_ROOT)]),
-                false => Shell::Line(line),
-            }
-        }
-        Call::UnmountHierarchy { directory } => Shell::Line(text(&["umount "], directory, "")),
-        Call::AwaitRelease { controllers, directory } => {
-            let any = controllers.join("\\|");
-            let held = format!("grep -q ':\\(.*,\\)\\?\\({any}\\)\\(,.*\\)\\?:' /proc/self/cgroup");
-            let again = "[ $((tries += 1)) -lt 50 ] || break; sleep 0.2";
-            // One that outlived its last mount stays for good, unless it is mounted and unmounted once more.
-            let line = joined([
-                format!("tries=0; while {held}; do {again}; ! {held} || ! ").into(),
-                mount(controllers, directory),
-                text(&[" 2>/dev/null || umount "], directory, "; done"),
-            ]);
-            Shell::Line(line)
-        }
-        Call::PrintControllers { controllers, .. } => {
-            let two = controllers.iter().find(|one| one.version == Some(Version::Two));
-            Shell::Line(match two.and_then(|one| one.mount.as_ref()) {
-                Some(mount) => text(&["cat /proc/cgroups "], &mount.join("cgroup.controllers"), ""),
-                None => "cat /proc/cgroups".into(),
-            })
-        }
-        Call::PrintTree { hierarchies, group, .. } => {
-            let places = hierarchies.iter().map(|one| one.mount.join(group).into_os_string());
-            let words = ["find".into()].into_iter().chain(places);
-            Shell::Line(joined([join(words), " -name cgroup.procs -exec grep -sH . {} + || :".into()]))
-        }
-        Call::PrintStat { groups, .. } => lines(groups.iter().map(|(hierarchy, directory)| {
-            let pattern = if hierarchy.version == Version::One { "/*.*" } else { "/*" };
-            text(&["grep -s . "], directory, pattern)
-        })),
+        Call::Report(call) => call.shell(),
+        Call::Print(call) => call.shell(),
+        Call::Mount(call) => call.shell(),
     }
 }
 
-fn mount(controllers: &[String], directory: &Path) -> OsString {
-    let options = options(controllers);
-    let words = ["mount", "-t", "cgroup", "-o", &format!("nosuid,nodev,noexec,{options}"), SOURCE];
-    join(words.iter().map(OsStr::new).chain([directory.as_os_str()]))
-}
-
-fn lines(lines: impl IntoIterator<Item = OsString>) -> Shell {
+/// Several commands, a line for each.
+pub fn lines(lines: impl IntoIterator<Item = OsString>) -> Shell {
     let lines: Vec<OsString> = lines.into_iter().collect();
     Shell::Line(lines.join("\n".as_ref()))
 }
@@ -160,7 +79,7 @@ fn echo(value: &str, path: &Path) -> OsString {
 }
 
 /// setfattr(1) is in Debian's attr, which not every machine has; without a mark the rest is the same.
-fn marked(mark: Mark, directory: &Path, name: &CStr) -> OsString {
+pub fn marked(mark: Mark, directory: &Path, name: &CStr) -> OsString {
     let name = name.to_string_lossy();
     text(
         &["! command -v setfattr >/dev/null || setfattr -n ", &name, " -v ", mark.text(), " "],
@@ -187,7 +106,7 @@ fn label(directory: &Path, key: &str, value: Option<&[u8]>) -> OsString {
 }
 
 /// Words with a path among them.
-fn text(before: &[&str], path: &Path, after: &str) -> OsString {
+pub fn text(before: &[&str], path: &Path, after: &str) -> OsString {
     let mut line = OsString::from(before.concat());
     line.push(quote(path.as_os_str()));
     line.push(after);
@@ -195,14 +114,13 @@ fn text(before: &[&str], path: &Path, after: &str) -> OsString {
 }
 
 /// One line of several parts.
-fn joined(parts: impl IntoIterator<Item = OsString>) -> OsString {
+pub fn joined(parts: impl IntoIterator<Item = OsString>) -> OsString {
     parts.into_iter().collect::<Vec<_>>().join("".as_ref())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controllers::Controller;
     use std::process::Command;
 
     /// Of a script that is less patient.
@@ -210,25 +128,6 @@ mod tests {
         let Shell::Line(line) = of(call) else { return None };
         let line = line.to_str().unwrap().replace("-lt 500", "-lt 3");
         Command::new("sh").arg("-c").arg(line).status().unwrap().code()
-    }
-
-    #[test]
-    fn the_controllers_of_version_2_are_read_where_it_is_mounted() {
-        let line = |version| {
-            let one = Controller {
-                name: "misc".into(),
-                version: Some(version),
-                together: Vec::new(),
-                mount: Some("/run/cg 2".into()),
-                enabled: true,
-            };
-            match of(&Call::PrintControllers { controllers: vec![one], json: false }) {
-                Shell::Line(line) => line,
-                _ => OsString::new(),
-            }
-        };
-        assert_eq!(line(Version::Two), "cat /proc/cgroups '/run/cg 2/cgroup.controllers'");
-        assert_eq!(line(Version::One), "cat /proc/cgroups");
     }
 
     #[test]

@@ -1,14 +1,8 @@
-//! What a program used of its group: counters before and after, and the report that --report writes.
+//! What a program used of its group: counters before and after, and the text of the report.
 
 use crate::stat::{keyed, oom_file, read};
 use crate::tree::{Hierarchy, Version};
-use chain::{Answer, Ended, Refusal, json_string, say};
-use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal};
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use chain::{Ended, json_string};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -58,7 +52,7 @@ impl Notes {
     }
 
     /// One object in one line.
-    fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str) -> String {
         let number = |number: Option<i64>| number.map_or("null".into(), |number| number.to_string());
         let mut text = format!(
             "{{\"group\": {}, \"status\": {}, \"signal\": {}, \"wall_usec\": {}",
@@ -72,67 +66,6 @@ impl Notes {
         }
         text + "}\n"
     }
-}
-
-/// Where the report goes, as it was before the program ran: it cannot put another file there.
-pub enum Target {
-    File(File),
-    /// Of a FIFO, opened for writing when there is something to write: its reader may come late.
-    Handle(File),
-}
-
-/// Opens the file for the report; what was in it stays until there is a new one.
-pub fn open_report(file: &Path, is_fifo: bool) -> Result<(Answer, Target), Refusal> {
-    let refused = |call: &str, error: std::io::Error| {
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        Refusal::at(format!("open({}, {call})", chain::quoted(file)), errno)
-    };
-    if is_fifo {
-        let handle = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(file);
-        let handle = handle.map_err(|error| refused("O_PATH", error))?;
-        return Ok((Answer::AlreadyThere, Target::Handle(handle)));
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).custom_flags(libc::O_NOCTTY);
-    match options.clone().create_new(true).open(file) {
-        Ok(made) => Ok((Answer::Made(made.as_raw_fd().to_string()), Target::File(made))),
-        // A link to nothing is there, and is followed.
-        _ => match options.create(true).truncate(false).open(file) {
-            Ok(there) => Ok((Answer::AlreadyThere, Target::File(there))),
-            Err(error) => Err(refused("O_WRONLY|O_CREAT, 0666", error)),
-        },
-    }
-}
-
-/// Writes the report where it was asked for, or on stderr.
-pub fn write_report(notes: &Notes, name: &str, target: Option<Target>) -> Result<Answer, Refusal> {
-    let text = notes.text(name);
-    let Some(target) = target else {
-        say(&text);
-        return Ok(Answer::Made(text.len().to_string()));
-    };
-    // All is put away: from here on a signal ends this process as it would any other, if nobody ever reads.
-    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM]
-        .into_iter()
-        .collect::<SigSet>()
-        .thread_unblock()?;
-    // A reader that has gone is an error to be told, and no reason to die.
-    let mut pipe = SigSet::empty();
-    pipe.add(Signal::SIGPIPE);
-    pipe.thread_block()?;
-    let mut opened = match target {
-        Target::File(file) => {
-            if file.metadata()?.is_file() {
-                file.set_len(0)?;
-            }
-            file
-        }
-        Target::Handle(handle) => {
-            OpenOptions::new().write(true).open(format!("/proc/self/fd/{}", handle.as_raw_fd()))?
-        }
-    };
-    opened.write_all(text.as_bytes())?;
-    Ok(Answer::Made(text.len().to_string()))
 }
 
 /// The files of a group that hold what a report shows, for a shell to read.
@@ -256,6 +189,7 @@ fn since(now: Vec<Row>, before: &[Row]) -> Vec<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::signal::Signal;
 
     #[test]
     fn counters_of_all_disks_are_summed_in_either_version() {

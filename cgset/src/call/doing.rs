@@ -3,7 +3,8 @@
 use super::State;
 use crate::group;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS, Mark};
-use chain::{Answer, Named, Refusal, quoted, set_xattr};
+use crate::tree::Version;
+use chain::{Answer, Named, Refusal, quoted, say, set_xattr};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open};
 use nix::sys::stat::Mode;
@@ -166,6 +167,31 @@ pub fn move_members(from: &Path, to: &Path) -> Result<(), Refusal> {
 
 /// How often a group is looked through for those that were forked meanwhile.
 const ROUNDS: usize = 100;
+
+/// Ends whoever is in a group, and says who that was, in the name of the group that is given.
+pub fn end_members(
+    home: &Path,
+    freezer: Option<(&Path, Version)>,
+    named: Option<&str>,
+) -> Result<Answer, Refusal> {
+    let ended = group::end_members(home, freezer)?;
+    if ended.is_empty() {
+        return Ok(Answer::AlreadyThere);
+    }
+    if let Some(name) = named {
+        let those = group::listed(&ended);
+        say(&format!("cgset: {name}: still in the group when the program had ended, and killed: {those}\n"));
+    }
+    Ok(Answer::zero())
+}
+
+/// Somebody waits for a group, or is in it: then it stays.
+pub fn left_if_busy(answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+    match answer {
+        Err(Refusal { errno: Some(Errno::EWOULDBLOCK | Errno::EBUSY), .. }) => Ok(Answer::AlreadyThere),
+        answer => answer,
+    }
+}
 
 /// Removes a group in every hierarchy, with what its program made in it if that is to go too, unless another cgset waits
 /// for a program in it.

@@ -1,44 +1,32 @@
 //! Each call as strace prints it.
 
 use super::Call;
-use crate::controllers::OWN_CGROUPS;
 use crate::device_bpf;
 use crate::group;
 use crate::label;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS};
-use crate::mounting::{SOURCE, options};
-use crate::moving::Found;
-use crate::stat;
 use chain::quoted;
 use std::fmt::{self, Display};
+use std::path::{Path, PathBuf};
 
 impl Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Call::EnableControllers { directory, names } => {
                 let text: Vec<String> = names.iter().map(|name| format!("+{name}")).collect();
-                write!(
-                    f,
-                    "write({}, \"{}\")",
-                    quoted(directory.join("cgroup.subtree_control")),
-                    text.join(" ")
-                )
+                write!(f, "write({}, \"{}\")", in_group(directory, "cgroup.subtree_control"), text.join(" "))
             }
             Call::MakeGroup { directory, mark, by_root, is_held } => {
                 let name = if *by_root { MARK_OF_ROOT } else { MARK_OF_USERS };
-                let directory = quoted(directory);
-                let flock =
-                    is_held.then(|| format!("flock({directory}, LOCK_EX|LOCK_NB)\n")).unwrap_or_default();
-                write!(
-                    f,
-                    "mkdir({directory}, 0755)\n{flock}setxattr({directory}, {name:?}, \"{}\")",
-                    mark.text()
-                )
+                let (directory, mark) = (quoted(directory), mark.text());
+                writeln!(f, "mkdir({directory}, 0755)")?;
+                if *is_held {
+                    writeln!(f, "flock({directory}, LOCK_EX|LOCK_NB)")?;
+                }
+                write!(f, "setxattr({directory}, {name:?}, \"{mark}\")")
             }
             Call::SetLabel { key, values } => {
-                let lines: Vec<String> =
-                    values.iter().map(|(one, value)| label::call(one, key, value.as_deref())).collect();
-                f.write_str(&lines.join("\n"))
+                each(f, values, |(one, value)| label::call(one, key, value.as_deref()))
             }
             Call::WriteKnob { path, value, .. } => write!(f, "write({}, {})", quoted(path), quoted(value)),
             Call::SetDevices { directory, rules, before } => {
@@ -48,95 +36,37 @@ impl Display for Call {
                 write!(f, "bpf(BPF_PROG_ATTACH, {{target_fd={}, {{the program before}}}})", quoted(directory))
             }
             Call::MoveMembers { from, to } => {
-                write!(
-                    f,
-                    "write({}, {{each of {}}})",
-                    quoted(to.join("cgroup.procs")),
-                    quoted(from.join("cgroup.procs"))
-                )
+                let (from, to) = (in_group(from, "cgroup.procs"), in_group(to, "cgroup.procs"));
+                write!(f, "write({to}, {{each of {from}}})")
             }
-            Call::MoveProcess { found: Found { process, .. }, groups } => {
-                let doors = groups.iter().map(|group| quoted(group.join("cgroup.procs")));
-                let lines: Vec<String> = doors.map(|door| format!("write({door}, \"{process}\")")).collect();
-                f.write_str(&lines.join("\n"))
-            }
-            Call::Join { doors } => {
-                let lines: Vec<String> =
-                    doors.iter().map(|door| format!("write({}, \"0\")", quoted(door))).collect();
-                f.write_str(&lines.join("\n"))
-            }
-            Call::ReportOom { directory, version, .. } => {
-                write!(f, "read({})", quoted(directory.join(stat::oom_file(*version))))
-            }
-            Call::ReadUsage { groups, .. } => {
-                let lines: Vec<String> = groups
-                    .iter()
-                    .map(|(_, one)| format!("read({{the counters in {}}})", quoted(one)))
-                    .collect();
-                f.write_str(&lines.join("\n"))
-            }
-            Call::OpenReport { file, is_fifo: true } => write!(f, "open({}, O_PATH)", quoted(file)),
-            Call::OpenReport { file, .. } => write!(f, "open({}, O_WRONLY|O_CREAT, 0666)", quoted(file)),
-            Call::RemoveReport { file } => write!(f, "unlink({})", quoted(file)),
-            Call::WriteReport { file, .. } => match file {
-                Some(file) => write!(f, "write({}, {{the report}})", quoted(file)),
-                None => f.write_str("write(2, {the report})"),
-            },
+            Call::MoveProcess { found, groups } => each(f, groups, |group| {
+                format!("write({}, \"{}\")", in_group(group, "cgroup.procs"), found.process)
+            }),
+            Call::Join { doors } => each(f, doors, |door| format!("write({}, \"0\")", quoted(door))),
             Call::EndMembers { home, .. } => {
-                write!(f, "kill({{each of {} and below}}, SIGKILL)", quoted(home.join("cgroup.procs")))
+                write!(f, "kill({{each of {} and below}}, SIGKILL)", in_group(home, "cgroup.procs"))
             }
             Call::RemoveGroup { directories, .. } => {
-                let lines: Vec<String> =
-                    directories.iter().map(|(_, one)| format!("rmdir({})", quoted(one))).collect();
-                f.write_str(&lines.join("\n"))
+                each(f, directories, |(_, one): &(PathBuf, PathBuf)| format!("rmdir({})", quoted(one)))
             }
             Call::SetFrozen { directory, version, frozen } => {
                 let (file, freeze, thaw) = group::freezer_file(*version);
-                write!(
-                    f,
-                    "write({}, \"{}\")",
-                    quoted(directory.join(file)),
-                    if *frozen { freeze } else { thaw }
-                )
+                let value = if *frozen { freeze } else { thaw };
+                write!(f, "write({}, \"{value}\")", in_group(directory, file))
             }
-            Call::PrintMembers { directories } => {
-                let lines: Vec<String> = directories
-                    .iter()
-                    .map(|one| format!("read({})", quoted(one.join("cgroup.procs"))))
-                    .collect();
-                f.write_str(&lines.join("\n"))
-            }
-            Call::MakeDirectory { directory } => write!(f, "mkdir({}, 0755)", quoted(directory)),
-            Call::RemoveDirectory { directory } => write!(f, "rmdir({})", quoted(directory)),
-            Call::MountHierarchy { controllers, directory, .. } => write!(
-                f,
-                "mount(\"{SOURCE}\", {}, \"cgroup\", MS_NOSUID|MS_NODEV|MS_NOEXEC, {})",
-                quoted(directory),
-                quoted(options(controllers))
-            ),
-            Call::UnmountHierarchy { directory } => {
-                write!(f, "umount2({}, UMOUNT_NOFOLLOW)", quoted(directory))
-            }
-            Call::AwaitRelease { controllers, .. } => {
-                write!(f, "read(\"{OWN_CGROUPS}\") until {} is on no hierarchy", controllers.join(","))
-            }
-            Call::PrintControllers { .. } => write!(f, "read(\"/proc/cgroups\")"),
-            Call::PrintTree { hierarchies, group, .. } => {
-                let lines: Vec<String> = hierarchies
-                    .iter()
-                    .map(|one| {
-                        format!("read({{cgroup.procs of every group in {}}})", quoted(one.mount.join(group)))
-                    })
-                    .collect();
-                f.write_str(&lines.join("\n"))
-            }
-            Call::PrintStat { groups, .. } => {
-                let lines: Vec<String> = groups
-                    .iter()
-                    .map(|(_, one)| format!("read({{the counters in {}}})", quoted(one)))
-                    .collect();
-                f.write_str(&lines.join("\n"))
-            }
+            Call::Report(call) => call.fmt(f),
+            Call::Print(call) => call.fmt(f),
+            Call::Mount(call) => call.fmt(f),
         }
     }
+}
+
+/// A file of a group, in quotes.
+fn in_group(group: &Path, file: &str) -> String {
+    quoted(group.join(file))
+}
+
+/// Several requests, a line for each.
+fn each<T>(f: &mut fmt::Formatter, all: &[T], told: impl Fn(&T) -> String) -> fmt::Result {
+    f.write_str(&all.iter().map(told).collect::<Vec<_>>().join("\n"))
 }

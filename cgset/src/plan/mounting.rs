@@ -3,9 +3,14 @@
 use crate::call::Call;
 use crate::group::listed;
 use crate::mark::Mark;
+use crate::mounting::MountCall;
 use crate::place::{Entries, Place, sorted};
 use chain::{Failure, Step, quoted};
 use std::path::Path;
+
+fn step(why: &'static str, call: MountCall) -> Step<Call> {
+    Step::new(why, Call::Mount(call))
+}
 
 /// Mounts it, on a directory that is made if it is missing.
 ///
@@ -38,21 +43,21 @@ pub fn mount(place: &Place) -> Result<Vec<Step<Call>>, Failure> {
     }
     let mut steps = Vec::new();
     if place.entries.is_none() {
-        let make = Call::MakeDirectory { directory: directory.clone() };
+        let make = MountCall::MakeDirectory { directory: directory.clone() };
+        let remove = MountCall::RemoveDirectory { directory: directory.clone() };
         steps.push(
-            Step::new("a file system is seen where it is mounted: on a directory", make)
-                .undo(Call::RemoveDirectory { directory: directory.clone() }),
+            step("a file system is seen where it is mounted: on a directory", make).undo(Call::Mount(remove)),
         );
     }
     let controllers = place.controllers.clone();
-    let call = Call::MountHierarchy { controllers, directory: directory.clone(), is_new: place.is_new };
+    let call = MountCall::MountHierarchy { controllers, directory: directory.clone(), is_new: place.is_new };
     let why = match place.is_new {
         true => {
             "a hierarchy is a file system of groups: these controllers are on it together, and every task of the machine begins in its root"
         }
         false => "that hierarchy is there already, and is seen at one more place",
     };
-    steps.push(Step::new(why, call).undo(Call::UnmountHierarchy { directory }));
+    steps.push(step(why, call).undo(Call::Mount(MountCall::UnmountHierarchy { directory })));
     Ok(steps)
 }
 
@@ -63,7 +68,7 @@ pub fn mount(place: &Place) -> Result<Vec<Step<Call>>, Failure> {
 pub fn unmount(place: &Place) -> Result<Vec<Step<Call>>, Failure> {
     let directory = place.directory.clone();
     let remove_directory =
-        || Step::new("the directory was made for it", Call::RemoveDirectory { directory: directory.clone() });
+        || step("the directory was made for it", MountCall::RemoveDirectory { directory: directory.clone() });
     let Some((kind, controllers)) = &place.mounted else {
         let is_ours = place.mark == Some(Mark::Hierarchy) && place.entries == Some(Entries::None);
         return Ok(is_ours.then(remove_directory).into_iter().collect());
@@ -97,15 +102,13 @@ pub fn unmount(place: &Place) -> Result<Vec<Step<Call>>, Failure> {
             steps.push(remove_group(place, &group.directory));
         }
     }
-    steps.push(Step::new(
-        "nothing is seen there any more",
-        Call::UnmountHierarchy { directory: directory.clone() },
-    ));
+    let unmount = MountCall::UnmountHierarchy { directory: directory.clone() };
+    steps.push(step("nothing is seen there any more", unmount));
     if is_last {
         let call =
-            Call::AwaitRelease { controllers: place.controllers.clone(), directory: directory.clone() };
+            MountCall::AwaitRelease { controllers: place.controllers.clone(), directory: directory.clone() };
         let why = "only when the kernel has let go of the last group are its controllers free for another hierarchy";
-        steps.push(Step::new(why, call).optional());
+        steps.push(step(why, call).optional());
     }
     steps.push(remove_directory());
     Ok(steps)

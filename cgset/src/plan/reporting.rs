@@ -4,6 +4,7 @@ use super::name_of;
 use crate::call::Call;
 use crate::cli::Cli;
 use crate::facts::Facts;
+use crate::report::ReportCall;
 use crate::tree::Hierarchy;
 use chain::Step;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub fn before(facts: &Facts, cli: &Cli) -> Option<Step<Call>> {
     (cli.report.is_some() && !cli.transient).then(|| {
         Step::new(
             "others may have used this group before: what it counted for them is taken off",
-            Call::ReadUsage { groups: groups(facts), is_over: false },
+            Call::Report(ReportCall::ReadUsage { groups: groups(facts), is_over: false }),
         )
     })
 }
@@ -29,8 +30,8 @@ pub fn open(facts: &Facts, cli: &Cli) -> Option<Step<Call>> {
         true => "the FIFO of the report as it is now: the program cannot put another file there",
         false => "the file of the report as it is now: the program cannot put another there",
     };
-    let call = Call::OpenReport { file: file.clone(), is_fifo: facts.report_is_fifo };
-    Some(Step::new(why, call).undo(Call::RemoveReport { file }))
+    let call = ReportCall::OpenReport { file: file.clone(), is_fifo: facts.report_is_fifo };
+    Some(Step::new(why, Call::Report(call)).undo(Call::Report(ReportCall::RemoveReport { file })))
 }
 
 /// What it has counted in the end, while there is a group to ask.
@@ -38,7 +39,7 @@ pub fn after(facts: &Facts, cli: &Cli) -> Option<Step<Call>> {
     cli.report.is_some().then(|| {
         Step::new(
             "what was used is counted in the group, and is gone with it",
-            Call::ReadUsage { groups: groups(facts), is_over: true },
+            Call::Report(ReportCall::ReadUsage { groups: groups(facts), is_over: true }),
         )
     })
 }
@@ -48,11 +49,11 @@ pub fn oom(facts: &Facts) -> Option<Step<Call>> {
     let memory = facts.carriers.iter().find(|one| one.controllers.iter().any(|name| name == "memory"))?;
     Some(Step::new(
         "from outside a kill for want of memory looks like any other: say it",
-        Call::ReportOom {
+        Call::Report(ReportCall::ReportOom {
             name: name_of(facts),
             directory: memory.mount.join(&facts.group),
             version: memory.version,
-        },
+        }),
     ))
 }
 
@@ -60,7 +61,8 @@ pub fn oom(facts: &Facts) -> Option<Step<Call>> {
 pub fn write(facts: &Facts, cli: &Cli) -> Option<Step<Call>> {
     let file = cli.report.as_ref()?.as_ref().map(PathBuf::from);
     let why = "how it went, for a program to read; last, for whoever reads it may come late";
-    Some(Step::new(why, Call::WriteReport { name: name_of(facts), file }).optional())
+    let call = ReportCall::WriteReport { name: name_of(facts), file };
+    Some(Step::new(why, Call::Report(call)).optional())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::facts::{Facts, Target};
 use crate::keep::KeepCall;
 use crate::timens;
 use chain::{Failure, Fork, Kind, Lifeline, Made, Plan, Step};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// Decides everything; does nothing.
@@ -26,74 +27,29 @@ pub fn plan(cli: Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
     refuse_contradictions(&cli, &new, &facts)?;
     timens::refuse_contradictions(&cli)?;
 
-    let joined = process.iter().flat_map(|process| process.differs.iter().copied()).collect::<Vec<Kind>>();
+    let mut namespaces = new.clone();
+    namespaces.extend(facts.joins.iter().map(|target| target.kind));
+    namespaces.extend(process.iter().flat_map(|process| process.differs.iter().copied()));
+    let made = Made { namespaces, root: cli.map_root_user, blocks: 0 };
     let join = process.map(|process| joining(&cli, facts.uid, process)).transpose()?;
     let joins_pid = join.as_ref().is_some_and(|join| join.forks)
         || facts.joins.iter().any(|target| target.kind == Kind::Pid);
     let forks = new.contains(&Kind::Pid) || joins_pid || facts.keep.is_some();
-    let born_into: Vec<Kind> = match new.contains(&Kind::Pid) {
-        true => [Kind::User, Kind::Pid].into_iter().filter(|kind| new.contains(kind)).collect(),
-        false => Vec::new(),
-    };
-    let mut namespaces = new.clone();
-    namespaces.extend(facts.joins.iter().map(|target| target.kind));
-    namespaces.extend(joined);
-    if cli.init && !new.contains(&Kind::Pid) {
-        return Err(Failure::new("--init without a new PID namespace: process 1 is there already")
-            .hint("add --pid: the reaper is the first process born in it"));
-    }
-    facts.program = if cli.init { facts.program.under_reaper(WHY_REAPER) } else { facts.program };
-    let made = Made { namespaces, root: cli.map_root_user, blocks: 0 };
+    let born_into = born_into(&new);
 
-    let mut before = match &facts.keep {
-        Some(directory) => keeping::prepare(directory, &new, &facts.joins)?,
-        None => Vec::new(),
-    };
-    before.extend(joins(facts.joins, facts.uid, facts.lifeline));
-    // In a new user namespace without a map there is no group to let ping.
-    let groups = match new.contains(&Kind::User) {
-        true => cli.map_root_user.then_some((0, 0)),
-        false => Some(facts.groups),
-    };
-    let mut inside = namespace_steps(&cli, &new, &born_into, (facts.uid, facts.gid));
-    inside.extend(facts.mount_id.filter(|_| new.contains(&Kind::Mount)).map(|than| {
-        Step::new(
-            "a mount namespace is bound in an older one only, and this one is to be bound outside",
-            Call::Keep(KeepCall::GrowYounger { than }),
-        )
-    }));
-    inside.extend(setup_steps(&cli, &new, groups));
+    let mut steps = before(&mut facts, &new)?;
+    let mut inside = inside(&cli, &facts, &new, &born_into);
     if let Some(join) = join {
-        before.extend(join.before);
+        steps.extend(join.before);
         inside.extend(join.inside);
     }
-
-    let mut beside =
-        facts.keep.iter().flat_map(|directory| keeping::bind(directory, &new)).collect::<Vec<_>>();
-    if let Some(path) = &cli.pid_file {
-        let write = Step::new("scripts find the program by its number", Call::WritePidFile(path.clone()));
-        // Where there is a fork it is removed after it, however that went.
-        beside.push(if forks { write } else { write.undo(Call::RemoveFile(path.clone())) });
-    }
-    if let Some(fd) = facts.ready {
-        beside.push(Step::new("tell who is waiting for it that everything is set up", Call::TellReady(fd)));
-    }
-    let wait: Vec<Step<Call>> = facts
-        .wait
-        .into_iter()
-        .map(|fd| {
-            Step::new(
-                "somebody outside has work to do first: wait until they close their end",
-                Call::WaitForEnd(fd),
-            )
-        })
-        .collect();
-
+    let beside = beside(&cli, &mut facts, &new, forks);
+    let wait: Vec<Step<Call>> = facts.wait.take().map(wait_step).into_iter().collect();
+    let program = Some(if cli.init { facts.program.under_reaper(WHY_REAPER) } else { facts.program });
     if !forks {
-        let steps = before.into_iter().chain(inside).chain(beside).chain(wait).collect();
-        return Ok(Plan { steps, fork: None, program: Some(facts.program), made });
+        steps.extend(inside.into_iter().chain(beside).chain(wait));
+        return Ok(Plan { steps, fork: None, program, made });
     }
-    let after = removal(cli.pid_file);
     let fork = Fork {
         why: why_fork(&born_into, joins_pid),
         born_into,
@@ -101,9 +57,67 @@ pub fn plan(cli: Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
         first: inside,
         beside,
         child: wait,
-        after,
+        after: removal(cli.pid_file),
     };
-    Ok(Plan { steps: before, fork: Some(fork), program: Some(facts.program), made })
+    Ok(Plan { steps, fork: Some(fork), program, made })
+}
+
+/// The kinds a process can have from its birth only, or with one of those.
+fn born_into(new: &[Kind]) -> Vec<Kind> {
+    match new.contains(&Kind::Pid) {
+        true => [Kind::User, Kind::Pid].into_iter().filter(|kind| new.contains(kind)).collect(),
+        false => Vec::new(),
+    }
+}
+
+/// Before anything is new: places for what is to be kept, and what is joined.
+fn before(facts: &mut Facts, new: &[Kind]) -> Result<Vec<Step<Call>>, Failure> {
+    let mut steps = match &facts.keep {
+        Some(directory) => keeping::prepare(directory, new, &facts.joins)?,
+        None => Vec::new(),
+    };
+    steps.extend(joins(std::mem::take(&mut facts.joins), facts.uid, facts.lifeline.take()));
+    Ok(steps)
+}
+
+/// By the process that will be the program: its new namespaces, and what makes them fit to live in.
+fn inside(cli: &Cli, facts: &Facts, new: &[Kind], born_into: &[Kind]) -> Vec<Step<Call>> {
+    let mut steps = namespace_steps(cli, new, born_into, (facts.uid, facts.gid));
+    steps.extend(facts.mount_id.filter(|_| new.contains(&Kind::Mount)).map(|than| {
+        Step::new(
+            "a mount namespace is bound in an older one only, and this one is to be bound outside",
+            Call::Keep(KeepCall::GrowYounger { than }),
+        )
+    }));
+    // In a new user namespace without a map there is no group to let ping.
+    let groups = match new.contains(&Kind::User) {
+        true => cli.map_root_user.then_some((0, 0)),
+        false => Some(facts.groups),
+    };
+    steps.extend(setup_steps(cli, new, groups));
+    steps
+}
+
+/// From outside, when all that is there: it is kept, and whoever waits for the program's number gets it.
+fn beside(cli: &Cli, facts: &mut Facts, new: &[Kind], forks: bool) -> Vec<Step<Call>> {
+    let mut steps: Vec<Step<Call>> =
+        facts.keep.iter().flat_map(|directory| keeping::bind(directory, new)).collect();
+    if let Some(path) = &cli.pid_file {
+        let write = Step::new("scripts find the program by its number", Call::WritePidFile(path.clone()));
+        // Where there is a fork it is removed after it, however that went.
+        steps.push(if forks { write } else { write.undo(Call::RemoveFile(path.clone())) });
+    }
+    steps.extend(
+        facts
+            .ready
+            .take()
+            .map(|fd| Step::new("tell who is waiting for it that everything is set up", Call::TellReady(fd))),
+    );
+    steps
+}
+
+fn wait_step(fd: OwnedFd) -> Step<Call> {
+    Step::new("somebody outside has work to do first: wait until they close their end", Call::WaitForEnd(fd))
 }
 
 const WHY_REAPER: &str = "process 1 inherits all orphans and hears no signal by default: a reaper takes that on, the program is its child";
@@ -259,6 +273,10 @@ fn removal(pid_file: Option<PathBuf>) -> Vec<Step<Call>> {
 }
 
 fn refuse_contradictions(cli: &Cli, new: &[Kind], facts: &Facts) -> Result<(), Failure> {
+    if cli.init && !new.contains(&Kind::Pid) {
+        return Err(Failure::new("--init without a new PID namespace: process 1 is there already")
+            .hint("add --pid: the reaper is the first process born in it"));
+    }
     let in_uts = new.contains(&Kind::Uts) || facts.joins.iter().any(|target| target.kind == Kind::Uts);
     if cli.hostname.is_some() && !in_uts {
         return Err(Failure::new("--hostname would rename this host")

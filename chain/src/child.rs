@@ -2,6 +2,7 @@
 //!
 //! Parent and child stay in one process group and the terminal is handed over to nobody. Whichever of the two dies
 //! first, the other does not stay: the parent reaps the child, and the child has asked for SIGKILL at the parent's death.
+//! So has the parent at the death of its own, until it waits: then it is told, and ends the child itself.
 
 use crate::namespace::Kind;
 use crate::signals;

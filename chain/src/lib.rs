@@ -47,7 +47,7 @@ pub use fail::{CANNOT_RUN, Failure, NOT_FOUND, TOOL_FAILED, in_words};
 pub use guard::{
     forbid_tracing, go_on_from_a_copy, is_sealed_copy, name_this_process, own_path, refuse_open_directories,
 };
-pub use lifeline::{Holder, Lifeline};
+pub use lifeline::{Holder, Lifeline, die_with_parent};
 pub use limits::why_no_namespace;
 pub use loopdev::{Attached, LoopDevice, LoopFlags, attach, attached, detach, devices_on, why_no_loop};
 pub use mountinfo::{Mount, mountinfo, mountinfo_of, mounts_in};

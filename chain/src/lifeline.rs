@@ -1,6 +1,7 @@
 //! What ties processes of ours to each other: a process that only holds namespaces, and the wish to die with the parent.
 
 use crate::namespace::Kind;
+use crate::signals::ORPHANED;
 use crate::sys;
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
@@ -46,6 +47,21 @@ impl Drop for Holder {
         let _ = kill(self.pid, Signal::SIGKILL);
         let _ = waitpid(self.pid, None);
     }
+}
+
+/// A process that waits for its child hears of its own parent's death by a signal that it takes, and can end the child and
+/// clear up; SIGKILL would leave no time for that. PR_SET_PDEATHSIG of prctl(2).
+pub(crate) fn hear_of_parent() -> Result<(), Errno> {
+    set_pdeathsig(ORPHANED)
+}
+
+/// Where it is about to wait for others it dies with its parent instead.
+///
+/// # Errors
+/// ESRCH: its parent is dead already.
+pub fn die_with_parent() -> Result<(), Errno> {
+    set_pdeathsig(Signal::SIGKILL)?;
+    if sys::is_pending(ORPHANED) { Err(Errno::ESRCH) } else { Ok(()) }
 }
 
 /// The wish to die with the parent, which the kernel forgets when a process changes its ids.

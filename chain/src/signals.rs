@@ -23,6 +23,10 @@ pub(crate) const STOPPING: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Sign
 /// Signals that do nothing to a process that has not asked for them.
 pub(crate) const HARMLESS: [Signal; 2] = [Signal::SIGCONT, Signal::SIGWINCH];
 
+/// What the kernel sends to a waiting parent whose own parent has died: one that means nothing else to it. Like any signal
+/// that is blocked it arrives though it be ignored.
+pub(crate) const ORPHANED: Signal = Signal::SIGIO;
+
 /// Those that are not ignored: under nohup(1) a hang-up must not end what it would not have ended. SIGCONT tells whether
 /// this process was stopped, so it is always among them.
 pub(crate) fn to_wait_for() -> SigSet {
@@ -34,6 +38,7 @@ pub(crate) fn to_wait_for() -> SigSet {
     }
     set.add(Signal::SIGCONT);
     set.add(Signal::SIGCHLD);
+    set.add(ORPHANED);
     set
 }
 

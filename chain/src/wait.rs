@@ -1,11 +1,13 @@
-//! A parent of ours while its child runs: it waits, passes signals on, and stops and continues with the child.
+//! A parent of ours while its child runs: it waits, passes signals on, and stops and continues with the child. When its own
+//! parent dies it ends the child at once, and lives on for no more than what comes after that.
 
 use crate::child::{FAILED, Parent, STOPPED};
 use crate::fail::Failure;
-use crate::signals::{Arrivals, Dispositions, ENDING, STOPPING, stop_this_process};
+use crate::lifeline::{die_with_parent, hear_of_parent};
+use crate::signals::{Arrivals, Dispositions, ENDING, ORPHANED, STOPPING, stop_this_process};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use std::os::fd::{AsFd, AsRawFd};
@@ -24,6 +26,17 @@ pub struct Ended {
 impl Ended {
     fn by(signal: Signal) -> Ended {
         Ended { status: status_of_signal(signal), signal: Some(signal), failed: false }
+    }
+
+    /// None where it only stopped.
+    fn of(status: WaitStatus) -> Option<Ended> {
+        match status {
+            WaitStatus::Exited(_, status) => {
+                Some(Ended { status: status as u8, signal: None, failed: false })
+            }
+            WaitStatus::Signaled(_, signal, _) => Some(Ended::by(signal)),
+            _ => None,
+        }
     }
 }
 
@@ -46,6 +59,8 @@ impl Parent {
     /// The wait itself failed.
     pub fn wait(&self) -> Result<Ended, Failure> {
         let mut arrivals = Arrivals::of(&self.waited_for)?;
+        hear_of_parent()
+            .map_err(|errno| Failure::refused(format!("prctl(PR_SET_PDEATHSIG, {ORPHANED})"), errno))?;
         let mut said = Said::default();
         let mut sent = None;
         loop {
@@ -67,7 +82,31 @@ impl Parent {
             while let Some(arrived) = arrivals.next() {
                 // Those it waits for all have names.
                 let signal = arrived.signal().filter(|signal| *signal != Signal::SIGCHLD);
+                if signal == Some(ORPHANED) {
+                    let ended = self.end_orphaned()?;
+                    self.listen(&mut said);
+                    return Ok(Ended { failed: said.failed, ..ended });
+                }
                 sent = signal.filter(|signal| self.pass_on(*signal, arrived.by_kill)).or(sent);
+            }
+        }
+    }
+
+    /// Ends the child as the kernel ends it where this process dies, so that nothing can outlive their parent but what is
+    /// left to be done here.
+    fn end_orphaned(&self) -> Result<Ended, Failure> {
+        let _ = kill(self.child, Signal::SIGKILL);
+        // It stays pending, for whoever would wait for somebody afterwards.
+        let _ = raise(ORPHANED);
+        loop {
+            match waitpid(self.child, None) {
+                Ok(status) => {
+                    if let Some(ended) = Ended::of(status) {
+                        return Ok(ended);
+                    }
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Failure::refused(format!("waitpid({})", self.child), errno)),
             }
         }
     }
@@ -88,16 +127,12 @@ impl Parent {
 
     fn reap(&self) -> Result<Option<Ended>, Failure> {
         match waitpid(self.child, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
-            Ok(WaitStatus::Exited(_, status)) => {
-                Ok(Some(Ended { status: status as u8, signal: None, failed: false }))
-            }
-            Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(Ended::by(signal))),
             // It stopped by itself, as an editor does at Ctrl-Z: the shell that waits for us has to see it.
             Ok(WaitStatus::Stopped(_, signal)) if STOPPING.contains(&signal) => {
                 self.stop_too();
                 Ok(None)
             }
-            Ok(_) => Ok(None),
+            Ok(status) => Ok(Ended::of(status)),
             Err(errno) => Err(Failure::refused(format!("waitpid({})", self.child), errno)),
         }
     }
@@ -122,9 +157,13 @@ impl Parent {
         false
     }
 
-    /// Stops until somebody continues this process, then lets the child go on as well.
+    /// Stops until somebody continues this process, then lets the child go on as well. Stopped it would not hear of its
+    /// parent's death, so that is its own for as long.
     fn stop_too(&self) {
-        let _ = stop_this_process();
+        if die_with_parent().is_ok() {
+            let _ = stop_this_process();
+        }
+        let _ = hear_of_parent();
         let _ = kill(self.child, Signal::SIGCONT);
     }
 }

@@ -1,0 +1,157 @@
+#!/usr/bin/env bats
+# Whoever started a tool that waits is gone: the program ends, and what the tool was to remove is removed. Run by:
+# tests/run kernel orphaned
+
+# Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+
+load lib.bash
+load groups.bash
+
+setup_file() {
+	setup_world_file
+}
+
+setup() {
+	setup_group
+}
+
+teardown() {
+	teardown_group
+}
+
+# Starts a command as the child of a shell that does nothing but wait for it; `started` is the shell, `waiting` the command.
+start_below() {
+	start sh -c '"$@"; exit' - "$@"
+	until_true has_child "$started"
+	waiting=$(child "$started")
+}
+
+kill_parent() {
+	kill -9 "$started"
+	finish
+}
+
+# Nobody may have waited yet for one that was orphaned: those do not count.
+one_runs() {
+	local process
+	for process in $(pgrep -x "$1"); do
+		gone "$process" || return 0
+	done
+	return 1
+}
+
+none_runs() {
+	! one_runs "$1"
+}
+
+@test "kill -9 of the parent: the program ends and its group goes, also through a chain; while the parent lives both stay" {
+	for chain in '' 'nsexec --pid --' 'nsexec --pid --init --'; do
+		# shellcheck disable=SC2086 # words
+		start_below cgset --transient --pids 20 "$group" -- $chain sleeper 1000
+		until_true one_runs sleeper
+		[ -d "$(place pids)" ] || fail "$chain: no group"
+		kill_parent
+		until_true none_runs sleeper
+		until_true no_groups || fail "$chain: $(directories)"
+		until_true gone "$waiting"
+	done
+	# The tool itself has no time for that: the program dies, and what is left is for --gc.
+	start_below cgset --transient --pids 20 "$group" -- sleeper 1000
+	until_true one_runs sleeper
+	kill -9 "$waiting"
+	finish
+	until_true none_runs sleeper
+	[ -d "$(place pids)" ]
+	cgset --gc
+	no_groups
+}
+
+@test "what the program started outside of a PID namespace goes too, and groups that it made" {
+	start_below cgset --transient "$group" -- sh -c 'mkdir "$1/in"; sleeper 1000 & sleeper 1000' - "$(place pids)"
+	until_true one_runs sleeper
+	kill_parent
+	until_true none_runs sleeper
+	until_true no_groups || fail "$(directories)"
+}
+
+@test "a terminal that is closed: the program ends and its group goes, whatever the shell does about its jobs" {
+	for shell in 'bash --norc -i' 'dash -i'; do
+		for chain in '' 'nsexec --pid --'; do
+			rm -f keys
+			start_on_terminal "$shell"
+			press "cgset --transient $group -- $chain sleeper 1000\n"
+			until_true one_runs sleeper
+			[ -d "$(place pids)" ] || fail "$shell: no group"
+			# Whoever shows the terminal goes, and with it the terminal.
+			kill -9 "$terminal"
+			finish_terminal
+			until_true none_runs sleeper
+			until_true no_groups || fail "$shell, $chain: $(directories)"
+		done
+	done
+}
+
+@test "a pid file goes with the parent" {
+	start_below nsexec --pid --pid-file number -- sleeper 1000
+	until_true one_runs sleeper
+	[ -s number ]
+	kill_parent
+	until_true none_runs sleeper
+	until_true gone "$waiting"
+	[ ! -e number ]
+}
+
+@test "one that is stopped dies with its parent at once, with all below it" {
+	start_below cgset --transient --pids 20 "$group" -- nsexec --pid -- sleeper 1000
+	until_true one_runs sleeper
+	kill -TSTP "$waiting"
+	until_true is_in_state "$waiting" T
+	kill_parent
+	until_true gone "$waiting"
+	until_true none_runs sleeper
+	until_true none_runs nsexec
+	until_true cgset --gc
+	no_groups
+	# And one that went on waits on.
+	start_below cgset --transient --pids 20 "$group" -- sleeper 1000
+	until_true one_runs sleeper
+	kill -TSTP "$waiting"
+	until_true is_in_state "$waiting" T
+	kill -CONT "$waiting"
+	until_true is_in_state "$waiting" S
+	[ -d "$(place pids)" ]
+	kill_parent
+	until_true none_runs sleeper
+	until_true no_groups
+	# Who stopped it otherwise lets it hear of that, too.
+	start_below cgset --transient --pids 20 "$group" -- sleeper 1000
+	until_true one_runs sleeper
+	kill -STOP "$waiting"
+	until_true is_in_state "$waiting" T
+	kill_parent
+	kill -CONT "$waiting"
+	until_true none_runs sleeper
+	until_true no_groups
+}
+
+@test "a report that nobody reads keeps nobody, and one to a file is still written" {
+	mkfifo fifo
+	start_below cgset --transient --report=fifo "$group" -- sleeper 1000
+	until_true one_runs sleeper
+	kill_parent
+	until_true no_groups
+	until_true gone "$waiting"
+	# Where it waits for the reader already.
+	start_below cgset --transient --report=fifo "$group" -- sh -c 'echo ran >ran'
+	until_true exists ran
+	until_true no_groups
+	! gone "$waiting" || fail 'it did not wait'
+	kill_parent
+	until_true gone "$waiting"
+	start_below cgset --transient --report=used "$group" -- sleeper 1000
+	until_true one_runs sleeper
+	kill_parent
+	until_true no_groups
+	until_true grep -q '"status": 137, "signal": 9' used
+}

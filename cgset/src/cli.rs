@@ -2,7 +2,7 @@
 
 use crate::label::Label;
 use chain::{Failure, Narration, quoted};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -59,10 +59,10 @@ pub struct Cli {
     #[arg(long, value_name = "KEY=VALUE", help_heading = "The group")]
     pub label: Vec<OsString>,
     /// Wait for PROG, then end what it left behind in the group and remove that
-    #[arg(short, long, help_heading = "The group", requires = "program")]
+    #[arg(short, long, help_heading = "The group")]
     pub transient: bool,
     /// Wait for PROG, then print what it used as a JSON object, on stderr or to FILE
-    #[arg(long, value_name = "FILE", help_heading = "The group", requires = "program", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "FILE", help_heading = "The group", num_args = 0..=1, require_equals = true)]
     pub report: Option<Option<OsString>>,
     /// Move processes that stand in the way (version 2) into the group NAME beside GROUP
     #[arg(long, value_name = "NAME", help_heading = "The group", hide_short_help = true)]
@@ -207,10 +207,40 @@ impl Cli {
         let pair = |word: &OsString| {
             let text =
                 word.to_str().and_then(|text| text.split_once('=')).filter(|(file, _)| !file.is_empty());
-            text.map(|(file, value)| (file.to_owned(), value.to_owned()))
-                .ok_or_else(|| Failure::new(format!("{}: not FILE=VALUE", quoted(word))).hint(hint_for(word)))
+            text.map(|(file, value)| (file.to_owned(), value.to_owned())).ok_or_else(|| self.no_file(word))
         };
         self.operands.iter().skip(1).map(pair).collect()
+    }
+
+    /// What stands where a FILE=VALUE may, and is none.
+    fn no_file(&self, word: &OsStr) -> Failure {
+        let (what, hint) = match (is_file(word), self.action()) {
+            (true, _) => ("not FILE=VALUE", "name the file before the =, as in memory.max=64M"),
+            (false, Action::Set) => ("not FILE=VALUE", BEFORE_PROGRAM),
+            (false, Action::Move) => {
+                ("a second group", "each process takes a --move of its own: --move PID --move PID GROUP")
+            }
+            (false, _) => ("a second group", "one at a time"),
+        };
+        Failure::new(format!("{}: {what}", quoted(word))).hint(hint)
+    }
+
+    /// Who waits for a program needs one.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn refuse_without_program(&self) -> Result<(), Failure> {
+        let option = match self {
+            Cli { transient: true, .. } => "--transient",
+            Cli { report: Some(_), .. } => "--report",
+            _ => return Ok(()),
+        };
+        if !self.program.is_empty() {
+            return Ok(());
+        }
+        self.files()?;
+        Err(Failure::new(format!("{option} waits for a program, and none is named"))
+            .hint("it comes after --: cgset --transient GROUP -- PROG"))
     }
 
     /// Each --label.
@@ -242,10 +272,20 @@ impl Cli {
     }
 }
 
-fn hint_for(word: &OsStr) -> &'static str {
-    match word.as_bytes().first() {
-        Some(b'=') => "name the file before the =, as in memory.max=64M",
-        _ => "put -- before the program",
+const BEFORE_PROGRAM: &str = "put -- before the program";
+
+fn is_file(word: &OsStr) -> bool {
+    word.as_bytes().contains(&b'=')
+}
+
+/// The cure for what clap refused, where that is the program's, which has no -- before it.
+pub fn hint_at_dashes(refused: Failure) -> Failure {
+    let Ok(typed) = Cli::command().ignore_errors(true).try_get_matches() else { return refused };
+    let words = |name| typed.try_get_many::<OsString>(name).ok().flatten().into_iter().flatten();
+    match (words("operands").next(), words("program").next()) {
+        (None, Some(_)) => refused.hint("the group comes before --: cgset GROUP -- PROG"),
+        _ if words("operands").skip(1).any(|word| !is_file(word)) => refused.hint(BEFORE_PROGRAM),
+        _ => refused,
     }
 }
 

@@ -67,6 +67,7 @@ impl Facts {
     /// # Errors
     /// What was typed is no group or no value, or names what is not here.
     pub fn read(cli: &Cli) -> Result<Facts, Failure> {
+        cli.refuse_without_program()?;
         if let Some(facts) = Facts::of_hierarchies(cli)? {
             return Ok(facts);
         }

@@ -29,7 +29,7 @@ use chain::Mode;
 chain::entry!(cgset);
 
 fn cgset(tool: &'static str) -> anyhow::Result<u8> {
-    let cli: cli::Cli = chain::parse()?;
+    let cli: cli::Cli = chain::parse().map_err(cli::hint_at_dashes)?;
     let mode = Mode::new(cli.narration)?;
     let facts = facts::Facts::read(&cli)?;
     Ok(plan::plan(&cli, facts)?.carry_out(tool, &mode)?)

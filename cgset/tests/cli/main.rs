@@ -1,6 +1,8 @@
 //! The cgset binary as it is typed: help, refusals, the dry run as text, and what lands in the files. Plain directories stand
 //! in for the hierarchies, so nothing here needs root or touches a group.
 
+mod typed;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -71,67 +73,6 @@ fn the_short_help_is_one_screen_and_names_at_most_24_options() {
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
     assert!((12..=24).contains(&options), "{options} options");
     assert!(!help.contains("--root"));
-}
-
-#[test]
-fn what_was_typed_wrong_is_named_with_its_cure() {
-    refused(
-        &["web", "sleep", "10"],
-        125,
-        "cgset: \"sleep\": not FILE=VALUE\ncgset: hint: put -- before the program\n",
-    );
-    refused(
-        &["memory.max=1"],
-        125,
-        "cgset: \"memory.max=1\": no GROUP before it\ncgset: hint: the group comes first: cgset GROUP FILE=VALUE\n",
-    );
-    refused(
-        &["../web"],
-        125,
-        "cgset: \"../web\": leads out of the hierarchy\ncgset: hint: a group is named from its root, without ..\n",
-    );
-    refused(
-        &["/"],
-        125,
-        "cgset: \"/\": the root of the hierarchy is no group of ours\ncgset: hint: name a group below it, as in web or lab/web\n",
-    );
-    refused(
-        &["web", "=1"],
-        125,
-        "cgset: \"=1\": not FILE=VALUE\ncgset: hint: name the file before the =, as in memory.max=64M\n",
-    );
-    refused(
-        &["--procs", "web", "memory.max=1"],
-        125,
-        "cgset: a limit, a label or a file beside an option that writes none\ncgset: hint: set limits in a call of their own: cgset GROUP FILE=VALUE\n",
-    );
-    refused(
-        &["--procs", "--json", "web"],
-        125,
-        "cgset: --json goes with --stat, --tree and --controllers\ncgset: hint: cgset --stat --json GROUP\n",
-    );
-    for words in [
-        &["--transient", "web"][..],
-        &["--freeze", "--thaw", "web"],
-        &["--move", "0", "web"],
-        &["--move", "x", "web"],
-        &["--hierarchy", "cpu"],
-        &["--hierarchy", "cpu", "a", "b"],
-        &["--hierarchy", "cpu", "--procs", "a"],
-        &["--report", "web"],
-        &["--report=", "web", "--", "true"],
-        &["--report=/nonexistent/report", "web", "--", "true"],
-        &["--controllers", "web", "memory.max=1"],
-        &["--leaf", "../../out", "a/web"],
-        &["--leaf", "/out", "a/web"],
-        &["--leaf", "b/c", "a/web"],
-        &["--leaf", "", "a/web"],
-        &["--procs", "web", "--", "true"],
-        &[],
-        &["--memroy", "1M", "web"],
-    ] {
-        assert_eq!(cgset(words).status.code(), Some(125), "{words:?}");
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod report;
 use crate::cli::{Action, Cli};
 use crate::controllers::{self, Controller, OWN_CGROUPS};
 use crate::device_bpf;
-use crate::group::{Group, walk};
+use crate::group::{Group, members_of_all, walk};
 use crate::knobs::{self, Look, Write};
 use crate::label::{self, Label};
 use crate::mark::Mark;
@@ -50,6 +50,10 @@ pub struct Facts {
     pub found: Vec<Found>,
     /// The groups a cgset that was killed has left, for --gc.
     pub leftovers: Vec<Group>,
+    /// The group, which has groups in it, is such a one in every hierarchy.
+    pub is_left_behind: bool,
+    /// The processes in the groups in it.
+    pub below: Vec<u32>,
     /// Where memory is accounted for in a hierarchy that cgset mounted.
     pub own_mounts: Vec<PathBuf>,
     /// Where a hierarchy is to be mounted or taken away.
@@ -174,6 +178,11 @@ impl Facts {
         self.own_mounts = own.map(|one| one.mount.clone()).collect();
         let elsewhere = self.everywhere.iter().filter(|one| !self.carriers.contains(one));
         self.groups.extend(elsewhere.filter_map(|one| Group::look(one.mount.join(&self.group))));
+        let is_full = |group: &&Group| !group.children.is_empty();
+        let full: Vec<PathBuf> =
+            self.present().filter(is_full).map(|group| group.directory.clone()).collect();
+        self.below = full.iter().flat_map(|directory| members_of_all(directory)).collect();
+        self.is_left_behind = !full.is_empty() && self.present().all(Group::is_left_behind);
         if !self.labels.is_empty() {
             let present = self.present().map(|group| group.directory.clone());
             self.labelled = present.map(|directory| (directory.clone(), label::of(&directory))).collect();
@@ -266,17 +275,10 @@ fn inherited_cpuset(carrier: &Hierarchy, group: &Path) -> Option<(String, String
     })
 }
 
-/// Every transient group without a process in it or below it, in any hierarchy. Groups in it that are not of cgset's making
-/// were its program's.
+/// Every such group, in any hierarchy.
 fn leftovers(tree: &Tree) -> Vec<Group> {
     let all = tree.hierarchies.iter().flat_map(|one| walk(&one.mount)).filter_map(Group::look);
-    let is_left = |group: &Group| {
-        let below = walk(&group.directory).into_iter().skip(1).filter_map(Group::look);
-        group.members.is_empty()
-            && below.into_iter().all(|inner| inner.mark.is_none() && inner.members.is_empty())
-    };
-    let mut found: Vec<Group> =
-        all.filter(|group| group.mark == Some(Mark::Transient) && is_left(group)).collect();
+    let mut found: Vec<Group> = all.filter(Group::is_left_behind).collect();
     found.sort_by(|one, other| one.directory.cmp(&other.directory));
     found
 }

@@ -32,6 +32,15 @@ impl Group {
             directory,
         })
     }
+
+    /// Whether a cgset that was killed has left it: it went with a program, and there is no process in it or below it. Groups
+    /// in it that are not of cgset's making were that program's.
+    pub fn is_left_behind(&self) -> bool {
+        let below = || walk(&self.directory).into_iter().skip(1).filter_map(Group::look);
+        self.mark == Some(Mark::Transient)
+            && self.members.is_empty()
+            && below().all(|inner| inner.mark.is_none() && inner.members.is_empty())
+    }
 }
 
 /// The processes in a group, by `cgroup.procs`; a thread counts as its process.

@@ -155,3 +155,36 @@ none_runs() {
 	until_true no_groups
 	until_true grep -q '"status": 137, "signal": 9' used
 }
+
+@test "kill -9 of the tool where groups were made in its group: the next of that name is refused and told what removes them" {
+	start cgset --transient --pids 20 "$group" -- sh -c 'mkdir "$1/in"; exec sleeper 1000' - "$(place pids)"
+	until_true one_runs sleeper
+	kill -9 "$started"
+	finish
+	until_true none_runs sleeper
+	there="cgset: \"$group\": there are groups in it: in"
+	refuses "$there
+cgset: hint: choose another name, or remove it with those, which were its program's: cgset --gc" --transient "$group" -- true
+	refuses "$there
+cgset: hint: remove it with those, which were its program's: cgset --gc" --remove "$group"
+	cgset --gc
+	no_groups
+	# Somebody is in there still.
+	start cgset --transient --pids 20 "$group" -- sh -c 'mkdir "$1/in"; sleeper 1000 & echo $! >"$1/in/cgroup.procs"; wait' - "$(place pids)"
+	until_true has_members "$(place pids)/in"
+	left=$(cat "$(place pids)/in/cgroup.procs")
+	kill -9 "$started"
+	finish
+	run -125 --separate-stderr -- cgset --transient "$group" -- true
+	[[ $stderr == *" $left"*'cgset --kill GROUP'* ]] || fail "$stderr"
+	cgset --gc
+	[ -d "$(place pids)/in" ]
+	cgset --kill "$group"
+	cgset --gc
+	no_groups
+	until_true none_runs sleeper
+}
+
+has_members() {
+	[ -n "$(cat "$1/cgroup.procs" 2>/dev/null)" ]
+}

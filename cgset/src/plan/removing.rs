@@ -4,6 +4,7 @@ use super::mounting::emptied;
 use crate::call::Call;
 use crate::facts::Facts;
 use crate::group::{Group, listed, named};
+use crate::mark::Mark;
 use crate::tree::Hierarchy;
 use chain::{Failure, Step, quoted};
 
@@ -30,13 +31,18 @@ fn refuse_in_use(facts: &Facts, instead: &str) -> Result<(), Failure> {
         return Err(Failure::new(format!("{name}: these processes are in it: {}", listed(&busy.members)))
             .hint(format!("{instead}end them: cgset --kill GROUP")));
     }
-    match facts.present().find(|group| !group.children.is_empty()) {
-        Some(parent) => {
-            Err(Failure::new(format!("{name}: there are groups in it: {}", named(&parent.children)))
-                .hint(format!("{instead}remove those first: cgset --remove GROUP")))
+    let Some(parent) = facts.present().find(|group| !group.children.is_empty()) else { return Ok(()) };
+    let refused = Failure::new(format!("{name}: there are groups in it: {}", named(&parent.children)));
+    Err(refused.hint(match parent.mark {
+        _ if facts.is_left_behind => {
+            format!("{instead}remove it with those, which were its program's: cgset --gc")
         }
-        None => Ok(()),
-    }
+        Some(Mark::Transient) if !facts.below.is_empty() => format!(
+            "{instead}end who is in those, {}, by cgset --kill GROUP, and remove it with them by cgset --gc",
+            listed(&facts.below)
+        ),
+        _ => format!("{instead}remove those first: cgset --remove GROUP"),
+    }))
 }
 
 fn remove_call(facts: &Facts, hierarchies: &[Hierarchy], with_inner: bool) -> Call {
@@ -84,4 +90,33 @@ pub fn remove_leftover(group: &Group, facts: &Facts) -> Step<Call> {
         "transient, empty, and nobody waits for it: a cgset that was killed has left it",
         Call::RemoveGroup { directories, leave_if_busy: true, with_inner: true },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mark::Mark;
+    use crate::plan::tests::{one, refusal, with_group};
+
+    const GROUPS: &str = "\"web\": there are groups in it: in\nhint: ";
+
+    #[test]
+    fn what_a_cgset_that_was_killed_has_left_with_groups_in_it_is_for_gc() {
+        for (words, instead) in
+            [("--transient web -- true", "choose another name, or "), ("--remove web", "")]
+        {
+            let given = |below: &[u32], is_left_behind| {
+                let (cli, mut facts) = with_group(words, &one(), Some(Mark::Transient), &[], &["in"]);
+                (facts.below, facts.is_left_behind) = (below.into(), is_left_behind);
+                refusal((cli, facts))
+            };
+            let cure = "remove it with those, which were its program's: cgset --gc";
+            assert_eq!(given(&[], true), format!("{GROUPS}{instead}{cure}"));
+            let cure =
+                "end who is in those, 7, 9, by cgset --kill GROUP, and remove it with them by cgset --gc";
+            assert_eq!(given(&[7, 9], false), format!("{GROUPS}{instead}{cure}"));
+            // Those that cgset made itself stay until they are removed by name.
+            let cure = "remove those first: cgset --remove GROUP";
+            assert_eq!(given(&[], false), format!("{GROUPS}{instead}{cure}"));
+        }
+    }
 }

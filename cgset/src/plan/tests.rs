@@ -43,7 +43,7 @@ pub fn story(words: &str, tree: &Tree) -> Vec<String> {
 }
 
 /// With a group of that name in every hierarchy that is used.
-fn with_group(
+pub fn with_group(
     words: &str,
     tree: &Tree,
     mark: Option<Mark>,
@@ -68,7 +68,7 @@ fn with_group(
     (cli, facts)
 }
 
-fn refusal(given: (Cli, Facts)) -> String {
+pub fn refusal(given: (Cli, Facts)) -> String {
     plan(&given.0, given.1).unwrap_err().to_string()
 }
 

@@ -134,6 +134,10 @@ fn oom_kills(directory: &Path, version: Version) -> Option<u64> {
     keyed(&read(directory, oom_file(version))?, "oom_kill")
 }
 
+/// The whole chain takes half of this until its program runs, and a program that is small starts in it.
+const A_START: u64 = 4 << 20;
+const TOO_LITTLE: &str = "cgset: hint: so little hardly holds the start of a program, nor that of each tool of a chain before it: --memory 16M leaves room for them\n";
+
 /// What is said when a member was killed for want of memory; nothing where none was.
 /// `before` were killed before that.
 pub fn oom_line(name: &str, directory: &Path, version: Version, before: u64) -> Option<String> {
@@ -147,10 +151,15 @@ pub fn oom_line(name: &str, directory: &Path, version: Version, before: u64) -> 
     let processes = if kills == 1 { "process" } else { "processes" };
     // Who never came near its own limit has met that of a group around it.
     let is_its_own = |limit: &u64| peak.is_none_or(|peak| peak + peak / 8 >= *limit);
-    let limit = limit.filter(is_its_own).map(size::human);
+    let limit = limit.filter(is_its_own);
+    let hint = match limit {
+        Some(limit) if limit < A_START => TOO_LITTLE,
+        _ => "",
+    };
+    let limit = limit.map(size::human);
     let limit = limit.unwrap_or_else(|| "the limit of a group above".into());
     let peak = peak.map(|peak| format!(", peak {}", size::human(peak))).unwrap_or_default();
-    Some(format!("cgset: {name}: out of memory: {kills} {processes} killed at {limit}{peak}\n"))
+    Some(format!("cgset: {name}: out of memory: {kills} {processes} killed at {limit}{peak}\n{hint}"))
 }
 
 #[cfg(test)]

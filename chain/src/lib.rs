@@ -31,6 +31,7 @@ pub mod netlink;
 mod output;
 mod plan;
 mod reaper;
+mod room;
 mod run;
 mod shell;
 mod signals;

@@ -1,11 +1,15 @@
 //! Why a namespace cannot be made: EPERM and ENOSPC each stand for several causes, and each can be looked up.
 
 use crate::namespace::Kind;
+use crate::room::why_no_process;
 use nix::errno::Errno;
 
 /// The cause and the cure of `errno` from clone(2) or unshare(2) with these kinds.
 pub fn why_no_namespace(kinds: &[Kind], errno: Errno) -> Option<String> {
     let wants_user = kinds.contains(&Kind::User);
+    if let Some(hint) = why_no_process(errno, None) {
+        return Some(hint);
+    }
     match errno {
         Errno::EPERM if !wants_user && !may_administrate() => Some(
             "making namespaces takes root (CAP_SYS_ADMIN): run it as root, or add -r to be root in a user namespace"

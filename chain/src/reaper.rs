@@ -5,6 +5,7 @@ use crate::caps::{CapSet, Capabilities};
 use crate::child::{Child, STOPPED};
 use crate::fail::Failure;
 use crate::guard::forbid_tracing;
+use crate::room::why_no_process;
 use crate::signals::{Arrivals, STOPPING};
 use crate::sys;
 use nix::errno::Errno;
@@ -48,7 +49,11 @@ pub(crate) fn divide(child: &Child, tool: &str) -> Result<(), Failure> {
     let on_child = sys::set_default(Signal::SIGCHLD).map_err(failed("sigaction(SIGCHLD)"))?;
     // The reaper says there that it has let go of everything: before that there is no program.
     let (alone, is_alone) = pipe2(OFlag::O_CLOEXEC).map_err(failed("pipe2()"))?;
-    match sys::clone_process(CloneFlags::empty()).map_err(failed("clone(SIGCHLD)"))? {
+    let refused = |errno| {
+        let hint = why_no_process(errno, None);
+        hint.into_iter().fold(Failure::refused("clone(SIGCHLD)", errno), Failure::hint)
+    };
+    match sys::clone_process(CloneFlags::empty()).map_err(refused)? {
         None => {
             drop(is_alone);
             if read(&alone, &mut [0]) != Ok(1) {

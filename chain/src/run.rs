@@ -8,6 +8,7 @@ use crate::limits::why_no_namespace;
 use crate::narrate::{Made, Mode, Narrator, say};
 use crate::plan::{Fork, Plan};
 use crate::reaper;
+use crate::room::why_no_process;
 use crate::step::{Answer, Call, Step};
 
 /// A plan being carried out by this process.
@@ -140,7 +141,9 @@ impl<C: Call> Run<'_, C> {
                 let failure =
                     Failure::refused(child::call(&fork.born_into, fork.birthplace.as_deref()), errno)
                         .why(fork.why);
-                Err(why_no_namespace(&fork.born_into, errno).into_iter().fold(failure, Failure::hint))
+                let hint = why_no_process(errno, fork.birthplace.as_deref())
+                    .or_else(|| why_no_namespace(&fork.born_into, errno));
+                Err(hint.into_iter().fold(failure, Failure::hint))
             }
         }
     }

@@ -193,6 +193,18 @@ vethup: warning: this machine's default route leads through nic, and to nowhere 
 	done
 }
 
+@test "--list, --down: a program that calls itself a line and more moves no cursor" {
+	start vethup -- perl -e '$0 = "a\e[2J\nb"; sleep 1000'
+	until_true runs_program "$started" $'a\e[2J'
+	run -0 --separate-stderr -- vethup --list
+	same "boxbr0 10.98.0.1/16
+  bx0a620002 10.98.0.2 $started a?[2J?b" "$output"
+	run -0 --separate-stderr -- vethup --down
+	same "vethup: warning: process $started (a?[2J?b) loses its network with bx0a620002" "$stderr"
+	kill -9 "$started"
+	finish
+}
+
 # ---- firewalls of others
 
 @test "a chain that drops is named with the cure, which is one; then it is silent" {

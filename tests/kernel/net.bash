@@ -33,6 +33,10 @@ no_port() {
 	[ -z "$(ip -o link show type veth)" ]
 }
 
+all_carry() {
+	! ip -o link | grep -q NO-CARRIER
+}
+
 # Prints what is on both sides of a wire, without numbers and hardware addresses of chance.
 wired() {
 	cat >see <<-'END'
@@ -46,6 +50,8 @@ wired() {
 	rm -f enough seen
 	start "$@" sh see >inside
 	until_true exists seen
+	# The kernel gets round to saying that a cable has two ends some time after it has.
+	until_true all_carry
 	{
 		ip -d -o link | sed -E 's/^[0-9]+: //; s/@[^:]*//; s|link/ether [^ ]*|link/ether|; s/link-netns[^ ]* [^ ]*//; s/(bridge_id|designated_[^ ]*|root_id|port_id|port_no|[a-z_]*_timer|num[tr]xqueues|gso_[^ ]*|gro_[^ ]*|tso_[^ ]*) +[^ ]*//g'
 		ip -o -4 address show | sed 's/^[0-9]*: //'

@@ -64,7 +64,7 @@ mod tests {
         let hint = why_no_process(Errno::EAGAIN, Some(&group)).unwrap();
         assert!(hint.contains("lab\" is 20, and each") && hint.contains("--pids 40 leaves room"), "{hint}");
         write("lab/pids.current", "19\n");
-        assert_eq!(full_group(&[group.clone()]), None);
+        assert_eq!(full_group(std::slice::from_ref(&group)), None);
         assert_eq!(why_no_process(Errno::EPERM, Some(&group)), None);
         std::fs::remove_dir_all(&top).unwrap();
     }

@@ -137,12 +137,13 @@ impl<C: Call> Run<'_, C> {
             Ok(Side::Child(child)) => self.be_the_child(&child, fork),
             Ok(Side::Parent(parent)) => self.be_the_parent(&parent, fork),
             Err(errno) => {
+                // The limits of the group it was to be born in are looked at while that is there.
+                let hint = why_no_process(errno, fork.birthplace.as_deref())
+                    .or_else(|| why_no_namespace(&fork.born_into, errno));
                 self.undo();
                 let failure =
                     Failure::refused(child::call(&fork.born_into, fork.birthplace.as_deref()), errno)
                         .why(fork.why);
-                let hint = why_no_process(errno, fork.birthplace.as_deref())
-                    .or_else(|| why_no_namespace(&fork.born_into, errno));
                 Err(hint.into_iter().fold(failure, Failure::hint))
             }
         }

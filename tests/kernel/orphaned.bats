@@ -102,15 +102,14 @@ none_runs() {
 	[ ! -e number ]
 }
 
-@test "one that is stopped dies with its parent at once, with all below it" {
-	start_below cgset --transient --pids 20 "$group" -- nsexec --pid -- sleeper 1000
+@test "one that is stopped dies with its parent at once, with its program" {
+	start_below cgset --transient --pids 20 "$group" -- sleeper 1000
 	until_true one_runs sleeper
 	kill -TSTP "$waiting"
 	until_true is_in_state "$waiting" T
 	kill_parent
 	until_true gone "$waiting"
 	until_true none_runs sleeper
-	until_true none_runs nsexec
 	until_true cgset --gc
 	no_groups
 	# And one that went on waits on.

@@ -37,7 +37,7 @@ pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
         }));
     }
     if cli.action() == Action::Controllers {
-        let call = PrintCall::PrintControllers { controllers: facts.controllers, json: cli.json };
+        let call = PrintCall::Controllers { controllers: facts.controllers, json: cli.json };
         return Ok(Plan::of(vec![Step::new(
             "/proc/cgroups has a line for each, and so has the root of version 2",
             Call::Print(call),
@@ -53,14 +53,14 @@ pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
     Ok(Plan::of(match cli.action() {
         Action::Procs => vec![Step::new(
             "a process stands in cgroup.procs of every group it is in",
-            Call::Print(PrintCall::PrintMembers {
+            Call::Print(PrintCall::Members {
                 directories: facts.present().map(|group| group.directory.clone()).collect(),
             }),
         )],
         Action::Move => moved(&facts),
         Action::Stat => vec![Step::new(
             "each controller counts in files of its own",
-            Call::Print(PrintCall::PrintStat {
+            Call::Print(PrintCall::Stat {
                 name: name_of(&facts),
                 groups: facts
                     .carriers
@@ -72,7 +72,7 @@ pub fn plan(cli: &Cli, facts: Facts) -> Result<Plan<Call>, Failure> {
         )],
         Action::Tree => vec![Step::new(
             "every process stands in one group of each hierarchy",
-            Call::Print(PrintCall::PrintTree {
+            Call::Print(PrintCall::Tree {
                 hierarchies: facts.carriers.clone(),
                 group: facts.group.clone(),
                 json: cli.json,

@@ -15,29 +15,29 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub enum PrintCall {
     /// `cgroup.procs`
-    PrintMembers { directories: Vec<PathBuf> },
+    Members { directories: Vec<PathBuf> },
     /// `cgroup.procs` of every group
-    PrintTree { hierarchies: Vec<Hierarchy>, group: PathBuf, json: bool },
+    Tree { hierarchies: Vec<Hierarchy>, group: PathBuf, json: bool },
     /// `/proc/cgroups`
-    PrintControllers { controllers: Vec<Controller>, json: bool },
+    Controllers { controllers: Vec<Controller>, json: bool },
     /// The files that count
-    PrintStat { name: String, groups: Vec<(Hierarchy, PathBuf)>, json: bool },
+    Stat { name: String, groups: Vec<(Hierarchy, PathBuf)>, json: bool },
 }
 
 impl Display for PrintCall {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let lines: Vec<String> = match self {
-            PrintCall::PrintMembers { directories } => {
+            PrintCall::Members { directories } => {
                 directories.iter().map(|one| format!("read({})", quoted(one.join("cgroup.procs")))).collect()
             }
-            PrintCall::PrintTree { hierarchies, group, .. } => hierarchies
+            PrintCall::Tree { hierarchies, group, .. } => hierarchies
                 .iter()
                 .map(|one| {
                     format!("read({{cgroup.procs of every group in {}}})", quoted(one.mount.join(group)))
                 })
                 .collect(),
-            PrintCall::PrintControllers { .. } => vec!["read(\"/proc/cgroups\")".into()],
-            PrintCall::PrintStat { groups, .. } => vec![read_counters(groups)],
+            PrintCall::Controllers { .. } => vec!["read(\"/proc/cgroups\")".into()],
+            PrintCall::Stat { groups, .. } => vec![read_counters(groups)],
         };
         f.write_str(&lines.join("\n"))
     }
@@ -47,24 +47,24 @@ impl PrintCall {
     /// The classic command that does the same.
     pub fn shell(&self) -> Shell {
         match self {
-            PrintCall::PrintMembers { directories } => {
+            PrintCall::Members { directories } => {
                 let files = directories.iter().map(|one| one.join("cgroup.procs").into_os_string());
                 let words = ["cat".into()].into_iter().chain(files);
                 Shell::Line(joined([join(words), " | sort -nu".into()]))
             }
-            PrintCall::PrintControllers { controllers, .. } => {
+            PrintCall::Controllers { controllers, .. } => {
                 let two = controllers.iter().find(|one| one.version == Some(Version::Two));
                 Shell::Line(match two.and_then(|one| one.mount.as_ref()) {
                     Some(mount) => text(&["cat /proc/cgroups "], &mount.join("cgroup.controllers"), ""),
                     None => "cat /proc/cgroups".into(),
                 })
             }
-            PrintCall::PrintTree { hierarchies, group, .. } => {
+            PrintCall::Tree { hierarchies, group, .. } => {
                 let places = hierarchies.iter().map(|one| one.mount.join(group).into_os_string());
                 let words = ["find".into()].into_iter().chain(places);
                 Shell::Line(joined([join(words), " -name cgroup.procs -exec grep -sH . {} + || :".into()]))
             }
-            PrintCall::PrintStat { groups, .. } => lines(groups.iter().map(|(hierarchy, directory)| {
+            PrintCall::Stat { groups, .. } => lines(groups.iter().map(|(hierarchy, directory)| {
                 let pattern = if hierarchy.version == Version::One { "/*.*" } else { "/*" };
                 text(&["grep -s . "], directory, pattern)
             })),
@@ -77,7 +77,7 @@ impl PrintCall {
     /// stdout takes nothing.
     pub fn run(&self) -> Result<Answer, Refusal> {
         match self {
-            PrintCall::PrintMembers { directories } => {
+            PrintCall::Members { directories } => {
                 let mut all: Vec<u32> = directories.iter().flat_map(|one| group::members(one)).collect();
                 all.sort_unstable();
                 all.dedup();
@@ -85,13 +85,13 @@ impl PrintCall {
                 print_data(text.as_bytes())?;
                 return Ok(Answer::Made(format!("{} processes", all.len())));
             }
-            PrintCall::PrintControllers { controllers, json } => {
+            PrintCall::Controllers { controllers, json } => {
                 print_data(controllers::text(controllers, *json).as_bytes())?;
             }
-            PrintCall::PrintTree { hierarchies, group, json } => {
+            PrintCall::Tree { hierarchies, group, json } => {
                 print_data(listing::text(hierarchies, group, *json).as_bytes())?;
             }
-            PrintCall::PrintStat { name, groups, json } => {
+            PrintCall::Stat { name, groups, json } => {
                 print_data(stat::of(name, groups).text(*json).as_bytes())?;
             }
         }
@@ -114,7 +114,7 @@ mod tests {
                 mount: Some("/run/cg 2".into()),
                 enabled: true,
             };
-            match (PrintCall::PrintControllers { controllers: vec![one], json: false }).shell() {
+            match (PrintCall::Controllers { controllers: vec![one], json: false }).shell() {
                 Shell::Line(line) => line,
                 _ => OsString::new(),
             }

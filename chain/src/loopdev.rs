@@ -99,6 +99,14 @@ pub fn attach(backing: &File, flags: LoopFlags) -> Result<LoopDevice, Refusal> {
 }
 
 impl LoopInfo {
+    /// The file system and the inode behind the device.
+    fn inode(&self) -> (u64, u64) {
+        let [device, inode, _] = self.device_inode_rdevice;
+        // As new_encode_dev of linux/kdev_t.h packs it.
+        let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00));
+        (nix::sys::stat::makedev(major, minor), inode)
+    }
+
     fn with_flags(flags: u32) -> LoopInfo {
         LoopInfo {
             device_inode_rdevice: [0; 3],
@@ -211,19 +219,22 @@ fn look_at(number: u32) -> Option<Attached> {
 pub fn devices_on(file: &Path) -> Vec<Attached> {
     let inode_of = |path: &Path| path.metadata().ok().map(|about| (about.dev(), about.ino()));
     let Some(inode) = inode_of(file) else { return Vec::new() };
-    let shows = |device: &Attached| {
-        inode_behind(&device.device).or_else(|| inode_of(&device.backing_file)) == Some(inode)
+    let shows = |device: Attached| match status_of(&device.device) {
+        // Since /sys was read the device may have gone over to another file, and only one answer tells of one moment.
+        Some(info) => (info.inode() == inode).then_some(Attached {
+            read_only: info.flags & LO_FLAGS_READ_ONLY != 0,
+            autoclear: info.flags & LO_FLAGS_AUTOCLEAR != 0,
+            ..device
+        }),
+        None => (inode_of(&device.backing_file) == Some(inode)).then_some(device),
     };
-    attached().into_iter().filter(shows).collect()
+    attached().into_iter().filter_map(shows).collect()
 }
 
-/// The file system and the inode behind a device: LOOP_GET_STATUS64 of loop(4). None without the right to ask.
-fn inode_behind(device: &Path) -> Option<(u64, u64)> {
+/// LOOP_GET_STATUS64 of loop(4). None without the right to ask, and where nothing is attached.
+fn status_of(device: &Path) -> Option<LoopInfo> {
     let file = File::open(device).ok()?;
     let mut info = LoopInfo::with_flags(0);
     ioctl_struct(file.as_fd(), LOOP_GET_STATUS64, &mut info).ok()?;
-    let [device, inode, _] = info.device_inode_rdevice;
-    // As new_encode_dev of linux/kdev_t.h packs it.
-    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00));
-    Some((nix::sys::stat::makedev(major, minor), inode))
+    Some(info)
 }

@@ -78,6 +78,7 @@ mkimg: while: one user at a time: two would ruin the file system, so the loop de
 mkimg: hint: process $started (flock) holds it" --attach img
 	kill -9 "$(child "$started")" "$started"
 	finish
+	until_true flock -n img true
 	mkimg --attach img
 	mkimg --detach img
 }

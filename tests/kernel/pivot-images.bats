@@ -61,6 +61,26 @@ BUSY_WHY=$LOOP_WHY
 	prints '' flock --shared img pivot --read-only img true
 }
 
+@test "I4: readers share also while loop devices of others come and go" {
+	own_image
+	# Where two looks at a device are taken for one, a few of so many starts find a writer that is none.
+	truncate -s 1M other-1 other-2 other-3
+	others=() readers=()
+	for number in 1 2 3; do
+		start sh -c 'while [ ! -e enough ]; do device=$(losetup --find --show "$0") && losetup --detach "$device"; done 2>/dev/null' "other-$number"
+		others+=("$started")
+	done
+	for number in $(seq 8); do
+		start sh -c 'for _ in $(seq 60); do pivot --read-only img true || exit; done'
+		readers+=("$started")
+	done
+	refused=0
+	for number in "${readers[@]}"; do finish "$number"; [ "$status" = 0 ] || refused=$((refused + 1)); done
+	touch enough
+	for number in "${others[@]}"; do finish "$number"; done
+	[ "$refused" = 0 ]
+}
+
 @test "I5: ROOT is missing, a pipe, a device, empty, text, cut off" {
 	look='look at what shall become the root'
 	hint='ROOT is a directory, or holds one of ext4, xfs, btrfs, squashfs, erofs: mkimg --from DIR IMG makes an image'

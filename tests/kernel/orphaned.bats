@@ -67,6 +67,21 @@ none_runs() {
 	no_groups
 }
 
+@test "it is heard of by process 1 of a PID namespace, too, and where the signal is ignored or blocked by the caller" {
+	for how in --ignore-signal=IO --block-signal=IO; do
+		start_below env "$how" cgset --transient "$group" -- sleeper 1000
+		until_true one_runs sleeper
+		kill_parent
+		until_true none_runs sleeper
+		until_true no_groups || fail "$how: $(directories)"
+	done
+	start nsexec --pid -- cgset --transient "$group" -- sleeper 1000
+	until_true one_runs sleeper
+	kill_parent
+	until_true none_runs sleeper
+	until_true no_groups || fail "$(directories)"
+}
+
 @test "what the program started outside of a PID namespace goes too, and groups that it made" {
 	start_below cgset --transient "$group" -- sh -c 'mkdir "$1/in"; sleeper 1000 & sleeper 1000' - "$(place pids)"
 	until_true one_runs sleeper

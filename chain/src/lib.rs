@@ -13,6 +13,7 @@
 //! At its end a tool becomes the next program ([`Program`]), and only this crate execs, forks, waits and prints errors.
 //! Code comes here when its second user appears; one subject a file.
 
+mod below;
 mod binfmt;
 mod caps;
 mod cgroup;
@@ -41,6 +42,7 @@ mod strace;
 mod sys;
 mod wait;
 
+pub use below::open_below;
 pub use caps::{CapSet, Capabilities, drop_bounding, keep_capabilities};
 pub use cgroup::{Cgroup, cgroups_in, cgroups_of};
 pub use exec::{DEFAULT_PATH, Program, TOOLS, c_string};

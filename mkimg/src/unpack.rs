@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::tree::Copied;
 use chain::Refusal;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{AtFlags, OFlag, ResolveFlag, openat};
 use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
 use nix::unistd::{UnlinkatFlags, ftruncate, linkat, symlinkat, unlinkat};
 use std::ffi::{CStr, CString};
@@ -166,10 +166,8 @@ impl Unpack<'_> {
     }
 
     fn open(&self, path: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {
-        let how = OpenHow::new()
-            .flags(flags | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        openat2(self.root, if path.is_empty() { b".".as_slice() } else { path }, how)
+        let path = if path.is_empty() { b".".as_slice() } else { path };
+        chain::open_below(self.root, path, flags, ResolveFlag::empty())
     }
 
     /// Makes something new under a name, in the place of what may have it already.

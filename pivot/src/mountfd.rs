@@ -3,7 +3,7 @@
 
 use chain::{Refusal, c_string, quoted};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{AT_FDCWD, OFlag, ResolveFlag};
 use nix::sys::stat::{Mode, mkdirat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
@@ -152,12 +152,10 @@ pub enum Resolve {
 /// Opens `path` below `root`, a directory or whatever it is, as a place to mount on.
 pub fn open_below(root: BorrowedFd, path: &Path, resolve: Resolve, flags: OFlag) -> Result<OwnedFd, Errno> {
     let links = match resolve {
-        Resolve::InRoot => ResolveFlag::RESOLVE_IN_ROOT,
-        Resolve::NoLinks => ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS,
+        Resolve::InRoot => ResolveFlag::empty(),
+        Resolve::NoLinks => ResolveFlag::RESOLVE_NO_SYMLINKS,
     };
-    let how =
-        OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(links | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    openat2(root, path, how)
+    chain::open_below(root, path, flags, links)
 }
 
 /// Opens the directory `path` below `root`, and makes what is missing of it, one component at a time, as `owner`.

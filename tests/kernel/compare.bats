@@ -8,17 +8,9 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
 setup() {
 	setup_group
 	export LAB_NAME=$group
-}
-
-teardown() {
-	teardown_group
 }
 
 compare() {

@@ -7,18 +7,6 @@
 load lib.bash
 load namespaces.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_world
-}
-
-teardown() {
-	nothing_left
-}
-
 @test "what others have in the directory is not written over, and stays when it is forgotten" {
 	mkdir box
 	echo mine >box/net

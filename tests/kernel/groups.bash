@@ -4,7 +4,15 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # some are for the test files to use, and lib.bash sets some
 
-# The whole of each file's setup.
+# Each file's setup and teardown, unless it has its own.
+setup() {
+	setup_group
+}
+
+teardown() {
+	teardown_group
+}
+
 setup_group() {
 	setup_world
 	# Numbers of a PID namespace are nobody's name outside: the test's own number and the time are.
@@ -12,7 +20,6 @@ setup_group() {
 	mounts=$(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo)
 }
 
-# The whole of each file's teardown.
 teardown_group() {
 	local left
 	left=$(directories)
@@ -36,8 +43,12 @@ for_each_group() {
 end_group() {
 	local process
 	while read -r process; do kill -9 "$process"; done <"$1/cgroup.procs" 2>/dev/null
-	sleep 0.1
-	rmdir "$1" || :
+	until_true rmdir_or_gone "$1" || :
+}
+
+# Who was killed in it is there a moment longer.
+rmdir_or_gone() {
+	rmdir "$1" 2>/dev/null || [ ! -e "$1" ]
 }
 
 # Prints the directory of the group in the hierarchy of a controller: place CONTROLLER [GROUP].
@@ -75,6 +86,13 @@ refuses() {
 
 no_groups() {
 	[ -z "$(directories)" ]
+}
+
+# Asserts that a number is within some percent of another: near NUMBER WANTED PERCENT.
+near() {
+	awk -v is="$1" -v wanted="$2" -v percent="$3" \
+		'BEGIN { off = (is - wanted) / wanted * 100; exit !(off <= percent && off >= -percent) }' ||
+		fail "$1 is not $2 ± $3 %"
 }
 
 # Prints the group of a process on the hierarchy of a controller: group_of PID CONTROLLER.

@@ -8,10 +8,6 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
 setup() {
 	setup_group
 	lock_net_cls

@@ -8,18 +8,6 @@ load lib.bash
 load groups.bash
 load namespaces.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_group
-}
-
-teardown() {
-	teardown_group
-}
-
 # Starts `nsexec --pid --init sleeper 1000`: `started` is nsexec, `reaper` process 1, `slept` the sleeper.
 start_under_reaper() {
 	start nsexec --pid --init sleeper 1000

@@ -9,18 +9,6 @@ load lib.bash
 load groups.bash
 load namespaces.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_group
-}
-
-teardown() {
-	teardown_group
-}
-
 # Holds a tool that explains itself after so many lines, where its stderr is full: hold_after LINES COMMAND...; `started` is
 # the tool. It first runs the command once, for the length of these lines, and calls `restore`.
 hold_after() {

@@ -7,18 +7,6 @@
 load lib.bash
 load namespaces.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_world
-}
-
-teardown() {
-	nothing_left
-}
-
 # Prints the processors this process may run on.
 processors() {
 	taskset --cpu-list --pid "$BASHPID" | sed 's/.*: //; s/,/ /g' | tr ' ' '\n' |

@@ -14,8 +14,7 @@ setup_file() {
 
 setup() {
 	setup_group
-	mkdir -p /run
-	mount -t tmpfs -o mode=755 run /run
+	own_run
 	LAB_NAME=$group
 	export LAB_NAME
 	unset LAB_DIR

@@ -20,8 +20,20 @@ PATIENCE=${PATIENCE:-20}
 ROUNDS=5
 [ "${LONG-}" != 1 ] || ROUNDS=100
 
-# The first lines of each file's setup_file: makes sure that this is a world, and puts the tools where everybody may
-# run them.
+# Each file's setup_file, setup and teardown, unless it has its own, which calls the same function first.
+setup_file() {
+	setup_world_file
+}
+
+setup() {
+	setup_world
+}
+
+teardown() {
+	nothing_left
+}
+
+# Makes sure that this is a world, and puts the tools where everybody may run them.
 setup_world_file() {
 	local namespace here
 	here=$(namespaces_of self)
@@ -47,7 +59,7 @@ setup_world_file() {
 	chmod 755 "$BATS_FILE_TMPDIR/bin/show-namespaces"
 }
 
-# The first line of each file's setup: goes to a directory of the test's own, and notes who is here.
+# Goes to a directory of the test's own, and notes who is here.
 setup_world() {
 	: "${BOXUTILS_OUTSIDE:?run these tests by tests/run kernel}"
 	BIN=$BATS_FILE_TMPDIR/bin
@@ -178,7 +190,7 @@ finish_terminal() {
 	exec {keys}>&-
 }
 
-# The first line of each file's teardown: nothing of the test is left, whether it passed or not. A world has its own
+# Asserts that nothing of the test is left, whether it passed or not. A world has its own
 # process numbers, so whoever is here and is not bats belongs to the test.
 nothing_left() {
 	local pid left
@@ -259,6 +271,19 @@ same() {
 # Makes a small root file system.
 make_root() {
 	"$top/scripts/rootfs" busybox "$1"
+}
+
+# Makes one for all tests of a file, `root` in the file's directory, and an image of it beside it, `image`.
+make_root_and_image() {
+	cd "$BATS_FILE_TMPDIR" || return
+	make_root root
+	"$BOXUTILS_BIN/mkimg" --from root image
+}
+
+# Mounts a /run of the test's own, where programs leave names for each other.
+own_run() {
+	mkdir -p /run
+	mount -t tmpfs -o mode=755 run /run
 }
 
 # Makes the neighbour that plays the internet, where a server tells who is asking.

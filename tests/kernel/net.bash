@@ -7,8 +7,7 @@
 setup_network() {
 	setup_world
 	# The names of ip-netns(8) are the test's own.
-	mkdir -p /run
-	mount -t tmpfs -o mode=755 run /run
+	own_run
 	links_before=$(links)
 	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
 }

@@ -17,14 +17,22 @@ namespaces_of() {
 	done
 }
 
-# Runs a command in a world of its own: mounts, network, names, queues and processes in which nothing it does reaches
-# the machine, and with every signal at its default, whoever started this. What still runs when it ends is killed. BOXUTILS_OUTSIDE tells it the namespaces it must not be in.
-in_world() {
-	BOXUTILS_OUTSIDE=$(namespaces_of self) unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc sh -euc '
+# Becomes a command in a world of its own: mounts, network, names, queues and processes in which nothing it does reaches
+# the machine, and with every signal at its default, whoever started this. What still runs when it ends is killed, and all
+# of it when the one that started it has. BOXUTILS_OUTSIDE tells it the namespaces it must not be in.
+enter_world() {
+	BOXUTILS_OUTSIDE=$(namespaces_of self)
+	export BOXUTILS_OUTSIDE
+	exec setpriv --pdeathsig KILL unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc sh -euc '
 		hostname world
 		ip link set lo up
 		echo 0 >/proc/sys/net/ipv4/ip_forward
 		exec env --default-signal "$@"' world "$@"
+}
+
+# Runs a command in such a world.
+in_world() {
+	(enter_world "$@")
 }
 
 # Runs a command as the user nobody, with no capability and no group.

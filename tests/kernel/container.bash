@@ -16,8 +16,7 @@ setup_container_file() {
 setup_container() {
 	setup_group
 	# vethup keeps its lock there.
-	mkdir -p /run
-	mount -t tmpfs -o mode=755 run /run
+	own_run
 }
 
 # The last line of each file's teardown: vethup --down leaves nothing, nor does anything else.

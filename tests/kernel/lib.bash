@@ -273,13 +273,6 @@ make_root() {
 	"$top/scripts/rootfs" busybox "$1"
 }
 
-# Makes one for all tests of a file, `root` in the file's directory, and an image of it beside it, `image`.
-make_root_and_image() {
-	cd "$BATS_FILE_TMPDIR" || return
-	make_root root
-	"$BOXUTILS_BIN/mkimg" --from root image
-}
-
 # Mounts a /run of the test's own, where programs leave names for each other.
 own_run() {
 	mkdir -p /run

@@ -8,6 +8,8 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Offset and magic number of each file system that can be a root.
 const MAGICS: [(&str, u64, &[u8]); 5] = [
@@ -43,34 +45,45 @@ pub fn is_always_read_only(file_system: &str) -> bool {
     matches!(file_system, "squashfs" | "erofs")
 }
 
+/// How long the end of another container is waited for. The kernel takes its loop device away with the last who has it
+/// open, and that may be somebody who only looks which file it shows, as every start of a container does.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// Opens, locks and attaches an image. The lock stays with the loop device for as long as it is attached.
 ///
 /// # Errors
 /// EWOULDBLOCK of flock(2): it is attached already, and one of both writes. What the kernel answered.
 pub fn attach(image: &Path, read_only: bool) -> Result<LoopDevice, Refusal> {
+    let end = Instant::now() + PATIENCE;
+    let lock = loop {
+        match lock(image, read_only) {
+            Err((_, Errno::EWOULDBLOCK)) if Instant::now() < end => sleep(PATIENCE / 40),
+            answer => break answer.map_err(|(call, errno)| Refusal::at(call, errno))?,
+        }
+    };
+    let device = chain::attach(&lock, LoopFlags { read_only, autoclear: true })?;
+    // Dropping it would unlock what the loop device goes on to hold; the descriptor itself closes at exec.
+    std::mem::forget(lock);
+    Ok(device)
+}
+
+/// Opens and locks an image, or says which call was refused.
+fn lock(image: &Path, read_only: bool) -> Result<Flock<File>, (String, Errno)> {
     let opened = OpenOptions::new().read(true).write(!read_only).open(image);
     let file = opened.map_err(|error| {
         let mode = if read_only { "O_RDONLY" } else { "O_RDWR" };
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        Refusal::at(format!("open({}, {mode})", quoted(image)), errno)
+        (format!("open({}, {mode})", quoted(image)), Errno::from_raw(error.raw_os_error().unwrap_or(0)))
     })?;
     let (kind, name) = match read_only {
         true => (FlockArg::LockSharedNonblock, "LOCK_SH"),
         false => (FlockArg::LockExclusiveNonblock, "LOCK_EX"),
     };
-    let in_use = || Refusal::at(format!("flock({}, {name}|LOCK_NB)", quoted(image)), Errno::EWOULDBLOCK);
+    let refused = |errno| (format!("flock({}, {name}|LOCK_NB)", quoted(image)), errno);
     // Others who attached it took no lock.
     if chain::devices_on(image).iter().any(|device| !(read_only && device.read_only)) {
-        return Err(in_use());
+        return Err(refused(Errno::EWOULDBLOCK));
     }
-    let lock: Flock<File> = Flock::lock(file, kind).map_err(|(_, errno)| match errno {
-        Errno::EWOULDBLOCK => in_use(),
-        other => Refusal::at(format!("flock({}, {name}|LOCK_NB)", quoted(image)), other),
-    })?;
-    let device = chain::attach(&lock, LoopFlags { read_only, autoclear: true })?;
-    // Dropping it would unlock what the loop device goes on to hold; the descriptor itself closes at exec.
-    std::mem::forget(lock);
-    Ok(device)
+    Flock::lock(file, kind).map_err(|(_, errno)| refused(errno))
 }
 
 #[cfg(test)]

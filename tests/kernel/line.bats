@@ -431,7 +431,7 @@ HARMLESS='execve|access|faccessat2?|arch_prctl|brk|close|exit|exit_group|fcntl|f
 	until_true no_loop
 	# Writable, one of eight has it and the others are told.
 	for number in 1 2 3 4 5 6 7 8; do
-		nsexec --pid --net -- pivot img /bin/sh -c "sleep 0.5; echo $number" >"out.$number" 2>&1 3>&- &
+		nsexec --pid --net -- pivot img /bin/sh -c "sleep 1.5; echo $number" >"out.$number" 2>&1 3>&- &
 		started_all+=" $!"
 	done
 	# shellcheck disable=SC2086 # a list

@@ -42,6 +42,19 @@ BUSY_WHY=$LOOP_WHY
 	prints '' pivot img true
 }
 
+@test "an image is free when its container has ended, though others look just then which file the loop device shows" {
+	own_image
+	# As every start of a container does with every loop device; only so that it is hit more often.
+	start perl -e 'for (;;) { for (glob "/sys/block/loop*/loop/backing_file") { m|(loop\d+)|; open F, "<", "/dev/$1" and select(undef, undef, undef, 0.03) } }'
+	looker=$started
+	for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		run -0 --separate-stderr pivot img true || { kill "$looker"; finish "$looker"; fail "round $round: $stderr"; return; }
+	done
+	kill "$looker"
+	finish "$looker"
+	until_true no_loop
+}
+
 @test "I4: those who attached it without a lock, and those who hold a lock alone, count as well" {
 	own_image
 	attach "$PWD/img"

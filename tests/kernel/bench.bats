@@ -7,10 +7,6 @@
 
 load lib.bash
 
-setup_file() {
-	setup_world_file
-}
-
 setup() {
 	setup_world
 	run_was=$(mounts_below /run)

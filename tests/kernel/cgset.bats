@@ -7,18 +7,6 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_group
-}
-
-teardown() {
-	teardown_group
-}
-
 # ---- the group and its files
 
 @test "a group is made where it is needed, its files are written, and --remove takes it away, twice" {

@@ -25,10 +25,6 @@ setup() {
 	root=$BATS_FILE_TMPDIR/root
 }
 
-teardown() {
-	nothing_left
-}
-
 # Prints what a program in the new root can see. Namespaces in $KNOWN are printed by number, others as new.
 write_probe() {
 	cat >"$1" <<-'END'

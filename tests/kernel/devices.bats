@@ -7,18 +7,6 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_group
-}
-
-teardown() {
-	teardown_group
-}
-
 # A program that says which of some devices it can open, and make.
 DEVICES='exec 2>&-
 for node in null zero full; do (: <"/dev/$node") && echo "r $node"; (: >"/dev/$node") && echo "w $node"; done

@@ -8,18 +8,6 @@
 load lib.bash
 load namespaces.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_world
-}
-
-teardown() {
-	nothing_left
-}
-
 # ---- the dry run
 
 @test "the dry run does the same: as root" {

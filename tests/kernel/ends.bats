@@ -8,18 +8,6 @@
 load lib.bash
 load namespaces.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_world
-}
-
-teardown() {
-	nothing_left
-}
-
 # ---- exit status
 
 @test "the program's exit status is nsexec's, forked or not" {

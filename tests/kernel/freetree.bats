@@ -8,10 +8,6 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
 setup() {
 	setup_world
 	both=$PWD/cpu,memory net=$PWD/net_cls

@@ -7,18 +7,6 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_group
-}
-
-teardown() {
-	teardown_group
-}
-
 # Sets an extended attribute: attribute DIRECTORY NAME VALUE. setfattr(1) is not on every machine; 188 is setxattr(2) of x86_64.
 attribute() {
 	perl -e 'exit(syscall(188, $ARGV[0], $ARGV[1], $ARGV[2], length $ARGV[2], 0) ? 1 : 0)' "$@"

@@ -21,10 +21,6 @@ setup() {
 	cp --sparse=always "$BATS_FILE_TMPDIR/img" img
 }
 
-teardown() {
-	nothing_left
-}
-
 # Puts perl with its libraries in a root.
 add_perl() {
 	local file

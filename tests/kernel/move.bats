@@ -7,18 +7,6 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_group
-}
-
-teardown() {
-	teardown_group
-}
-
 @test "--move: a child that is forked afterwards is there too; a number of nobody, a group of nobody are refused" {
 	cgset "$group"
 	start sh -c 'while [ ! -e go ]; do sleep 0.02; done; sleeper 1000; true'

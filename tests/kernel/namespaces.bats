@@ -13,14 +13,6 @@ setup_file() {
 	make_root "$BATS_FILE_TMPDIR/root"
 }
 
-setup() {
-	setup_world
-}
-
-teardown() {
-	nothing_left
-}
-
 # Prints the numbers a process has, from this PID namespace inwards.
 numbers() {
 	sed -n 's/^NSpid:\t//p' "/proc/$1/status" | tr '\t' ' '

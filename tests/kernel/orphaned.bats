@@ -8,18 +8,6 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_group
-}
-
-teardown() {
-	teardown_group
-}
-
 # Starts a command as the child of a shell that does nothing but wait for it; `started` is the shell, `waiting` the command.
 start_below() {
 	start sh -c '"$@"; exit' - "$@"

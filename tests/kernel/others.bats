@@ -7,18 +7,6 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_group
-}
-
-teardown() {
-	teardown_group
-}
-
 @test "a mount point whose name is no UTF-8 hides no hierarchy" {
 	mkdir "$PWD/"$'odd\xff'
 	mount -t tmpfs none "$PWD/"$'odd\xff'

@@ -7,18 +7,6 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_group
-}
-
-teardown() {
-	teardown_group
-}
-
 # Prints a number of the report in a file: of_report FILE KEY.
 of_report() {
 	perl -MJSON::PP -e 'local $/; $r = decode_json(<STDIN>); print exists $r->{$ARGV[0]} ? $r->{$ARGV[0]} // "null" : "absent"' "$2" <"$1"

@@ -8,18 +8,6 @@
 load lib.bash
 load groups.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_group
-}
-
-teardown() {
-	teardown_group
-}
-
 # Asserts that a chain fails at a call for want of processes, names a limit of a group, and that the value it names works:
 # no_room CALL MAX GROUP OPTION... -- COMMAND..., without --pids among the options.
 no_room() {

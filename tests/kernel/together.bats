@@ -8,18 +8,6 @@
 load lib.bash
 load namespaces.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_world
-}
-
-teardown() {
-	nothing_left
-}
-
 # ---- together with others
 
 @test "--ready-fd: the program's number as the caller sees it, once all is set up, then the end" {

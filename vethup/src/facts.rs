@@ -15,10 +15,14 @@ use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Where the kernel keeps whether it forwards packets of version 4.
 pub const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 const WHY: &str = "look at the network as it is";
+/// How long a bridge may stand there without an address while another vethup makes it: milliseconds, on a busy machine.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the plan is made on.
 #[derive(Debug, Default)]
@@ -96,13 +100,29 @@ impl Facts {
         Ok(facts)
     }
 
+    /// Whether another vethup may be about to give the bridge its alias and its address, by which all behind it go.
+    fn is_half_made(&self, cli: &Cli) -> bool {
+        let is_bare =
+            |link: &Link| link.kind == "bridge" && (link.alias.is_empty() || link.alias == rtnl::ALIAS);
+        cli.gateway.is_empty()
+            && self.bridge.as_ref().is_some_and(is_bare)
+            && self.addresses.iter().all(|address| address.is_link_local())
+    }
+
     fn look_at_bridge(&mut self, cli: &Cli, socket: &Netlink) -> Result<(), Refusal> {
-        if !cli.no_bridge {
-            self.bridge = rtnl::link(socket, cli.bridge_name())?;
-        }
-        if let Some(bridge) = &self.bridge {
-            let own = rtnl::addresses(socket)?.into_iter().filter(|(index, _)| *index == bridge.index);
-            self.addresses = own.map(|(_, address)| address).collect();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if !cli.no_bridge {
+                self.bridge = rtnl::link(socket, cli.bridge_name())?;
+            }
+            if let Some(bridge) = &self.bridge {
+                let own = rtnl::addresses(socket)?.into_iter().filter(|(index, _)| *index == bridge.index);
+                self.addresses = own.map(|(_, address)| address).collect();
+            }
+            if !self.is_half_made(cli) || Instant::now() >= end {
+                break;
+            }
+            sleep(PATIENCE / 50);
         }
         // Where the bridge gets an address, nobody else may have its network.
         let is_new = self.addresses.is_empty() || cli.gateway.iter().any(|one| !self.addresses.contains(one));

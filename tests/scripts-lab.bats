@@ -266,6 +266,23 @@ section() {
 	run ! kill -0 "$(cat began)"
 }
 
+@test "report: refused while another verb changes the lab; while it works itself others are" {
+	make_results
+	cp -r "$top/scripts" scripts
+	printf '#!/bin/sh\n! flock --nonblock lab true\n' >scripts/report/build
+	echo rootfs >lab/.lab
+	exec 4<lab
+	flock 4
+	run -1 scripts/lab report
+	[ "$output" = "lab report: another lab up, lab down, lab report or lab archive is at work in $PWD/lab: wait for its end" ] || { echo "$output"; return 1; }
+	# What is claimed and not there yet is still claimed.
+	[ "$(cat lab/.lab)" = rootfs ]
+	exec 4<&-
+	run -0 scripts/lab report
+	[ "$(cat lab/.lab)" = report.pdf ]
+	flock --nonblock lab true
+}
+
 # ---- archive
 
 @test "archive: one zip with sources that work, the report and the raw data, and nothing that is built" {

@@ -39,7 +39,7 @@ need_root() {
 lock_lab() {
 	[ -d "$lab" ] || die "$lab is not a directory: name another one in LAB_DIR"
 	exec 9<"$lab"
-	flock --nonblock 9 || die "another lab up, lab down or lab archive is at work in $lab: wait for its end"
+	flock --nonblock 9 || die "another lab up, lab down, lab report or lab archive is at work in $lab: wait for its end"
 }
 
 # Ends the step that runs, and lets it clean up.

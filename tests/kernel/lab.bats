@@ -138,7 +138,7 @@ only_the_container() {
 	until_true has_child "$started"
 	for verb in up down; do
 		run -1 --separate-stderr -- lab "$verb"
-		[[ $stderr == *"another lab up, lab down or lab archive is at work in $PWD/lab"* ]] || fail "$stderr"
+		[[ $stderr == *"another lab up, lab down, lab report or lab archive is at work in $PWD/lab"* ]] || fail "$stderr"
 	done
 	[ -e lab/lab.img ]
 	kill "$(child "$started")"

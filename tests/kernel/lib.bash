@@ -175,7 +175,7 @@ start_sleeper() {
 # Runs a shell command on a terminal of its own; keystrokes are what is written to the descriptor `keys`.
 start_on_terminal() {
 	mkfifo keys
-	env --default-signal=INT,QUIT SHELL=/bin/sh script -qec "exec $1" screen <keys >/dev/null 2>&1 3>&- &
+	env --default-signal=INT,QUIT SHELL=/bin/sh HISTFILE= script -qec "exec $1" screen <keys >/dev/null 2>&1 3>&- &
 	terminal=$!
 	exec {keys}>keys
 }

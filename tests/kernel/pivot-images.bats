@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# pivot on the kernel it is for: images, and what is mounted beside the root, each with its negative twin. SECURITY.md's rows stand
-# in the names. Run by: tests/run kernel pivot-images
+# pivot on the kernel it is for: images, and what is mounted beside the root, each with its negative twin.
+# Run by: tests/run kernel pivot-images
 
 # What looks like a slip is meant: words for the shell inside stand in single quotes, a test's variables end with it, and
 # some are set by the functions of lib.bash and pivot.bash.
@@ -44,8 +44,11 @@ BUSY_WHY=$LOOP_WHY
 
 @test "an image is free when its container has ended, though others look just then which file the loop device shows" {
 	own_image
-	# As every start of a container does with every loop device; only so that it is hit more often.
-	start perl -e 'for (;;) { for (glob "/sys/block/loop*/loop/backing_file") { m|(loop\d+)|; open F, "<", "/dev/$1" and select(undef, undef, undef, 0.03) } }'
+	# As every start of a container does with every loop device; only so that it is hit more often, and of this test's devices
+	# alone: the tests beside it have some as well.
+	start perl -e 'for (;;) { for (glob "/sys/block/loop*/loop/backing_file") {
+		open FILE, "<", $_ and index(<FILE>, "$ARGV[0]/") == 0 or next;
+		m|(loop\d+)|; open DEVICE, "<", "/dev/$1" and select(undef, undef, undef, 0.03) } }' "$PWD"
 	looker=$started
 	for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 		run -0 --separate-stderr pivot img true || { kill "$looker"; finish "$looker"; fail "round $round: $stderr"; return; }
@@ -212,7 +215,8 @@ pivot: hint: it was not unmounted cleanly and cannot be repaired read-only: moun
 	prints '' pivot --bind "$PWD/source:/mnt" "$root" /mnt/true
 	fails_with 126 "$(said 'execve("/mnt/true"): Permission denied (EACCES)' "$EXEC_WHY" 'it lies on a file system that is mounted noexec')" pivot --bind "$PWD/source:/mnt:noexec" "$root" /mnt/true
 	run pivot --bind "$PWD/source:/etc/passwd" "$root" true
-	[ "$status" = 125 ] && [[ $output == *'"/etc/passwd" of the new root is not a directory'* ]]
+	[ "$status" = 125 ]
+	[[ $output == *'"/etc/passwd" of the new root is not a directory'* ]]
 	mkfifo source/pipe
 	prints 'fifo' pivot --bind "$PWD/source/pipe:/tmp/pipe" "$root" stat -c %F /tmp/pipe
 }
@@ -241,7 +245,8 @@ pivot: hint: it was not unmounted cleanly and cannot be repaired read-only: moun
 	truncate --size 16M home.img
 	mke2fs -q -t ext4 home.img
 	prints '' pivot --image home.img:/home "$root" touch /home/created
-	[ ! -e "$root/home/created" ] && [ ! -e /home/created ]
+	[ ! -e "$root/home/created" ]
+	[ ! -e /home/created ]
 	prints /home/created pivot --image ./home.img:/home:ro "$root" ls /home/created
 	fails_with 1 'touch: /home/no: Read-only file system' pivot --image "$PWD/home.img:/home:ro" "$root" touch /home/no
 	fails_with 125 "pivot: --image \"$root:/home\": a directory: --bind shows one
@@ -255,7 +260,8 @@ pivot: hint: write --image SOURCE:DST[:OPTION,…], DST from the new root's /" p
 	mke2fs -q -t ext4 b.img
 	prints $'/opt\n/srv' pivot --image a.img:/opt --image b.img:/srv "$root" sh -c 'grep -o " /opt \| /srv " /proc/mounts | tr -d " "'
 	run pivot --image a.img:/opt --image a.img:/srv "$root" true
-	[ "$status" = 125 ] && [[ $output == *'it is attached as /dev/loop'* ]]
+	[ "$status" = 125 ]
+	[[ $output == *'it is attached as /dev/loop'* ]]
 	until_true no_loop
 }
 

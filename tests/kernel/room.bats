@@ -45,7 +45,7 @@ no_room() {
 
 @test "--memory: less than the start of a program takes is said to be so, with a size that is enough; enough, and nothing is said" {
 	run -137 --separate-stderr -- cgset --transient --memory 128K "$group" -- nsexec --pid -- true
-	[[ $stderr == "cgset: $group: out of memory: 1 process killed at 128K, peak 128K
+	[[ $stderr == "cgset: $group: out of memory: "[1-9]*" process"*" killed at 128K, peak "*"
 cgset: hint: so little hardly holds the start of a program, "*": --memory 16M leaves room for them" ]] || fail "$stderr"
 	enough=$(sed -n 's/.*hint: .*--memory \([0-9]*M\) leaves room.*/\1/p' <<<"$stderr")
 	run -0 --separate-stderr -- cgset --transient --memory "$enough" "$group" -- nsexec --pid --init -- true

@@ -36,11 +36,12 @@ run_here() {
 		--volume "$PWD/home.img:/home" --name "$group" img -- /bin/sh -ec '
 			cat /mnt/letter /etc/letter
 			echo from-inside >/mnt/answer
-			! echo no >/srv/answer
+			if echo no >/srv/answer; then exit 9; fi
 			touch /home/kept; grep -c " /home ext4 " /proc/mounts' >said 2>&1
 	same $'from-outside\nfrom-outside\n1' "$(grep -v 'Read-only' said)"
 	[ "$(stat -c %u shared/answer)" = 0 ]
-	[ -e shared/answer ] && [ "$(cat shared/answer)" = from-inside ]
+	[ -e shared/answer ]
+	[ "$(cat shared/answer)" = from-inside ]
 	[ "$(container run --no-net --mount-image home.img:/srv:ro img ls /srv | grep kept)" = kept ]
 	run -125 --separate-stderr -- container run --no-net --volume nowhere:/mnt img true
 	[[ $stderr == 'container: --volume nowhere:/mnt: there is no nowhere'* ]] || fail "$stderr"
@@ -96,7 +97,10 @@ run_here() {
 	same $'nameserver 192.0.2.53\nnameserver 192.0.2.54' "$(asks --dns 192.0.2.53 --dns 192.0.2.54)"
 	same '# of the image' "$(asks --dns none)"
 	same '# of the image' "$(asks --no-net)"
-	[ "$(asks)" != '# of the image' ]
+	# Where nothing is said, those of the machine, whatever they are here.
+	echo 'nameserver 192.0.2.55' >machine
+	same 'nameserver 192.0.2.55' "$(unshare --mount --propagation private sh -c 'mount --bind machine /etc/resolv.conf && exec "$@"' - \
+		"$top/scripts/container" run --name "$group" img /bin/cat /etc/resolv.conf)"
 }
 
 @test "ping: that of iputils works as it is; that of busybox opens a raw socket, which --cap-add NET_RAW --host-uids allows" {

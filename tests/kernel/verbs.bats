@@ -216,7 +216,7 @@ in_group_twice() {
 	until_true runs_program "$started" sleep
 	grep -q bx0a620002: /proc/net/dev
 	container stop "$group"
-	! grep bx0a620002: /proc/net/dev
+	run ! grep bx0a620002: /proc/net/dev
 	finish
 	nothing_of_it
 }

@@ -16,12 +16,15 @@ load lab.bash
 	mv lab "$LAB_DIR"
 	ln -s "$top/scripts" scripts
 	up 2>/dev/null
+	# Of names that somebody may use.
+	for file in copy.img step.img io new; do echo mine >"$LAB_DIR/$file"; done
 	before=$(ls -A . "$LAB_DIR" && ip -o link | wc -l)
 	run lab syllabus --check
 	printf '%s\n' "$output" | grep -A 12 '^not ok' || :
 	[ "$status" = 0 ]
 	[ "$(grep -c '^ok ' <<<"$output")" = "$(grep -vc '^#' "$top/scripts/lab.d/syllabus.tsv")" ]
 	same "$before" "$(ls -A . "$LAB_DIR" && ip -o link | wc -l)"
+	same mine "$(cat "$LAB_DIR"/{copy.img,step.img,io,new} | uniq)"
 	# Those that want the benchmark.
 	[ "$(grep -c '^ok .* # SKIP not there yet: .*/scripts/' <<<"$output")" = 2 ] || fail "$output"
 	! directories | grep -v "$LAB_NAME\$" || fail 'a group is left'
@@ -54,7 +57,7 @@ load lab.bash
 	mkdir -p mine/target/x86_64-unknown-linux-gnu
 	ln -s "$BOXUTILS_BIN" mine/target/x86_64-unknown-linux-gnu/release
 	cp -r "$top/scripts" mine/scripts
-	printf '%s\t%s\t%s\t%s\t-\t-\n' One 'What takes long' 'd=$(mktemp -d); cgset --hierarchy name=mine-$$ $d/one; mkdir $d/one/a; cgset --pids 9 {group}; truncate -s 16M {dir}/step.img; mkimg --attach {dir}/step.img; sleep 1000 & cgset {group} -- sleeper 1000' x \
+	printf '%s\t%s\t%s\t%s\t-\t-\n' One 'What takes long' 'd=$(mktemp -d); cgset --hierarchy name=mine-$$ $d/one; mkdir $d/one/a; cgset --pids 9 {group}; truncate -s 16M {dir}/.lecture-step.img; mkimg --attach {dir}/.lecture-step.img; sleep 1000 & cgset {group} -- sleeper 1000' x \
 		Two 'What fails' 'echo seen; exit 3' '^seen$' >mine/scripts/lab.d/syllabus.tsv
 	before=$(ls -A lab && loops_on "$BATS_TEST_TMPDIR")
 	start mine/scripts/lab.d/syllabus --check 1

@@ -125,11 +125,25 @@ is_ours() {
 	claims | awk -v name="$1" '$1 == name { found = 1 } END { exit !found }'
 }
 
-# Forgets what is not there any more, or was never made.
+# Prints what a lab up that was killed has left half made, under names of their own. What it had not begun is others': a
+# scripts/rootfs may be at work here.
+half_made() {
+	for file in "$lab"/.rootfs.?????? "$lab"/.lab.img.mkimg-*; do
+		[ -e "$file" ] || continue
+		case ${file##*/} in
+		.rootfs.*) of=rootfs ;;
+		*) of=lab.img ;;
+		esac
+		! is_ours "$of" || printf '%s\n' "$file"
+	done
+}
+
+# Forgets what is not there any more, or was never made; nothing while something is half made, whose mark that is.
 forget() {
 	[ -f "$mark" ] || return 0
+	half=$(half_made)
 	claims | while read -r thing what; do
-		[ ! -e "$lab/$thing" ] || printf '%s\n' "$thing${what:+ $what}"
+		[ ! -e "$lab/$thing" ] && [ -z "$half" ] || printf '%s\n' "$thing${what:+ $what}"
 	done >"$mark.new"
 	mv -T "$mark.new" "$mark"
 	[ -s "$mark" ] || rm "$mark"

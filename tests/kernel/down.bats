@@ -54,6 +54,32 @@ load lab.bash
 	rm -r lab
 }
 
+@test "down, up: what is called as a killed verb's is theirs only where a lab was begun that makes such a thing" {
+	mkdir srv srv/.rootfs.abcdef srv/.archive.backup srv/.lab-verify.abcdef
+	touch srv/.lab.new srv/.lab.img.mkimg-1 srv/.lecture-io
+	before=$(ls -A srv)
+	run -0 --separate-stderr env LAB_DIR=srv "$top/scripts/lab" down --all
+	[[ $stderr == *'srv stays, with '* ]] || fail "$stderr"
+	same "$before" "$(ls -A srv)"
+	# A tree that scripts/rootfs is making here, and somebody's copy.
+	have_tree
+	echo lab.img >lab/.lab
+	mkdir lab/.rootfs.abcdef lab/.archive.backup
+	run -0 lab up --tree-only
+	same $'.archive.backup\n.lab\n.rootfs.abcdef\nlab.img\nrootfs' "$(ls -A lab)"
+	# What up and archive noted is theirs: also the sign of it that up would forget.
+	printf '%s\n' rootfs .archive.abcdef >>lab/.lab
+	mv lab/rootfs mine
+	mkdir lab/.archive.abcdef lab/bench
+	LAB_DIR=$PWD/lab sh -c 'here=$1/scripts verb=x; . "$here/lab.d/place.sh"; forget' sh "$top"
+	same $'lab.img\nrootfs\n.archive.abcdef' "$(cat lab/.lab)"
+	mv mine lab/rootfs
+	run -0 lab up --tree-only
+	same $'.archive.abcdef\n.archive.backup\n.lab\nbench\nlab.img\nrootfs' "$(ls -A lab)"
+	run -0 lab down
+	same $'.archive.backup\nbench' "$(ls -A lab)"
+}
+
 @test "down, where nothing is and the tools are not built, builds nothing; where something is, it must" {
 	mkdir mine fakes
 	cp -r "$top/scripts" "$top/Cargo.toml" mine/
@@ -98,8 +124,8 @@ load lab.bash
 	up 2>/dev/null
 	start vethup --nat -- nsexec --pid -- sleeper 1000
 	until_true pgrep -x sleeper
-	mkdir "$LAB_DIR/.verify.abcdef"
-	touch "$LAB_DIR/.verify.abcdef/copy.img"
+	mkdir "$LAB_DIR/.lab-verify.abcdef" "$LAB_DIR/.rootfs.abcdef"
+	touch "$LAB_DIR/.lab-verify.abcdef/copy.img" "$LAB_DIR/.lab.img.mkimg-1" "$LAB_DIR/.lecture-io"
 	cgset --pids 9 "$LAB_NAME-verify-1-hog"
 	cgset --pids 9 "$LAB_NAME-other"
 	run -0 --separate-stderr -- lab down
@@ -112,11 +138,12 @@ load lab.bash
 	kill "$started"
 	finish
 	# What cannot be removed is seen.
-	mkdir "$LAB_DIR" "$LAB_DIR/.verify.abcdef"
-	mount -t tmpfs none "$LAB_DIR/.verify.abcdef"
+	mkdir "$LAB_DIR" "$LAB_DIR/.lab-verify.abcdef"
+	echo lab.img >"$LAB_DIR/.lab"
+	mount -t tmpfs none "$LAB_DIR/.lab-verify.abcdef"
 	run -1 --separate-stderr -- lab down
-	[[ $output == *"NO: none of its files is left: $LAB_DIR/.verify.abcdef"* ]] || fail "$output"
-	umount "$LAB_DIR/.verify.abcdef"
+	[[ $output == *"NO: none of its files is left: $LAB_DIR/.lab-verify.abcdef"* ]] || fail "$output"
+	umount "$LAB_DIR/.lab-verify.abcdef"
 }
 
 has_ended() {

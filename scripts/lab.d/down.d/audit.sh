@@ -77,9 +77,14 @@ others() {
 	[ -z "$(cables)" ] || printf '; others have theirs: %s' "$(cables | paste -sd ,)"
 }
 
-# Prints what verbs that were killed have left, each under a name of its own.
+# Prints what verbs that were killed have left, each under a name of its own; nothing where no lab was made.
 unfinished() {
-	for file in "$lab"/.rootfs.?????? "$lab"/.lab.img.mkimg-* "$lab"/.archive.?????? "$lab"/.verify.?????? "$mark.new"; do
+	[ -f "$mark" ] || return 0
+	half_made
+	for file in "$lab"/.archive.??????; do
+		[ ! -e "$file" ] || ! is_ours "${file##*/}" || printf '%s\n' "$file"
+	done
+	for file in "$lab"/.lab-verify.?????? "$lab"/.lecture-* "$mark.new"; do
 		[ ! -e "$file" ] || printf '%s\n' "$file"
 	done
 }

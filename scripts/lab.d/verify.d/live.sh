@@ -29,7 +29,7 @@ prepare_live() {
 	[ -d "$lab" ] || refuse "there is no lab in $lab" 'lab up makes one; LAB_DIR names another place'
 	pid=$(program_of_container "$lab_name") || refuse "the lab's container, $lab_name, does not run" 'lab up starts it'
 	notes=
-	live=$(mktemp -d "$lab/.verify.XXXXXX")
+	live=$(mktemp -d "$lab/.lab-verify.XXXXXX")
 	: >"$live/names"
 	echo "$own-" >"$live/own"
 }

@@ -104,7 +104,7 @@ awks() {
 	echo '# another' >>tree/usr/bin/sysbench
 	# shellcheck disable=SC2086 # words
 	run -1 --separate-stderr bench $words
-	[[ $stderr == "bench: $PWD/dir was begun with sysbench "* ]]
+	[[ $stderr == "bench: $PWD/dir was begun with sysbench "*$'\n'"bench: hint: name another --dir to begin anew, or remove $PWD/dir" ]]
 	run -1 --separate-stderr bench --quick --tree tree --dir dir
 	[[ $stderr == "bench: $PWD/dir was begun with sysbench "* ]]
 	exec 4>dir/lock

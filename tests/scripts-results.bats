@@ -4,6 +4,10 @@
 
 bats_require_minimum_version 1.5.0
 
+same() {
+	[ "$1" = "$2" ] || { diff <(echo "$1") <(echo "$2"); return 1; }
+}
+
 setup() {
 	top=$(dirname "$BATS_TEST_DIRNAME")
 	kept=$top/scripts/report/results
@@ -23,9 +27,9 @@ named() {
 	tr '\n' ' ' | tr -s ' ' | grep -oE '[0-9]+\.[0-9]{2} \([0-9]+\.[0-9]{2} – [0-9]+\.[0-9]{2}\)'
 }
 
-# Prints the cost of every cell in the same way: the time that one unit of work takes, against the host.
+# Prints the cost of every test in place $1 in the same way: the time that one unit of work takes, against the host.
 measured() {
-	awk -F, 'NR > 1 && $1 != "host" {
+	awk -F, -v place="$1" 'NR > 1 && $1 == place {
 		if ($5 == "s") printf "%.2f (%.2f – %.2f)\n", $6, $7, $8
 		else printf "%.2f (%.2f – %.2f)\n", 1 / $6, 1 / $8, 1 / $7
 	}' "$kept/summary.csv"
@@ -59,15 +63,37 @@ measured() {
 	awk -F, 'NR > 1 { count[$3, $4]++ } END { for (cell in count) if (count[cell] != 30) exit 1; exit length(count) != 64 }' "$kept/runs.csv"
 }
 
-@test "README names costs of the summary, and no others" {
-	named <"$top/README.md" >said
-	[ "$(wc -l <said)" -ge 8 ]
-	measured >figures
-	run -1 grep -vxFf figures said
-	# Negative: one that nobody measured.
-	echo 'It takes 7.77 (7.70 – 7.80) times as long.' | named >>said
-	run -0 grep -vxFf figures said
+# Prints what README's text on stdin, up to the word LXC, says of ours; and what it says behind it, of LXC.
+of_ours() { tr '\n' ' ' | sed 's/LXC.*//' | named || :; }
+of_lxc() { tr '\n' ' ' | awk 'index($0, "LXC") { print substr($0, index($0, "LXC")) }' | named || :; }
+
+# Prints the point of README's list about the costs that begins with such words.
+point() {
+	awk -v begin="- **$1" 'index($0, "- **") == 1 || !NF { inside = index($0, begin) == 1 } inside' "$top/README.md"
+}
+
+@test "README names the costs of the summary: ours as ours, LXC's as LXC's, and no others" {
+	measured container >ours
+	measured lxc >theirs
+	for words in 'CPU and memory' Threads Files; do
+		point "$words" >text
+		[ -s text ]
+		of_ours <text >>said-of-ours
+		of_lxc <text >>said-of-lxc
+	done
+	same "$(sort ours)" "$(sort said-of-ours)"
+	[ "$(wc -l <said-of-lxc)" = 5 ]
+	run -1 grep -vxFf theirs said-of-lxc
+	# Negative: one that nobody measured; and LXC's in our place.
+	echo 'It takes 7.77 (7.70 – 7.80) times as long.' | of_ours >>said-of-lxc
+	run -0 grep -vxFf theirs said-of-lxc
 	[ "$output" = '7.77 (7.70 – 7.80)' ]
+	run -0 grep -vxFf ours theirs
+	# The rungs of the ladder that it compares.
+	for place in loop-buffered loop-direct; do measured "$place"; done >rungs
+	awk '/^The ladder says/, !NF' "$top/README.md" | named >said-of-rungs
+	[ "$(wc -l <said-of-rungs)" = 2 ]
+	run -1 grep -vxFf rungs said-of-rungs
 }
 
 @test "it says when and on what it was made, and names no directory of that machine" {
@@ -85,10 +111,12 @@ measured() {
 
 @test "the report is made from it once more" {
 	"$top/scripts/report/build" --dir results --output once-more.pdf
-	# What it says of the figures, and not the plots: another gnuplot may draw them differently.
+	# What it says of the figures, without the plots, the lines' ends and the pages' heads: another gnuplot or Typst may draw
+	# and break them differently.
 	insights() {
-		pdftotext -layout "$1" - | sed -n '/Insights/,/Threats to validity/p'
+		pdftotext -layout "$1" - | sed -n '/Insights/,/Threats to validity/p' |
+			grep -vE '^ *[0-9]+ / [0-9]+$|^.?A Linux container from five small tools' | tr -s '[:space:]' '\n'
 	}
-	[ "$(insights once-more.pdf | grep -c 'In our container the same work')" = 8 ]
+	[ "$(insights once-more.pdf | tr '\n' ' ' | grep -o 'In our container the same work' | wc -l)" = 8 ]
 	diff <(insights once-more.pdf) <(insights "$kept/report.pdf")
 }

@@ -120,8 +120,11 @@ check_settings() {
 	for name in $asked; do
 		eval "now=\$$name"
 		was=$(sed -n "s/^$name=//p" "$dir/settings")
-		[ "$now" = "$was" ] || refuse "$dir was begun with $name ${was:-none}, and this asks for ${now:-none}" \
-			"$(quote "$here/bench" --dir "$dir") $(begun_words "$dir") goes on there; name another --dir to begin anew, or remove $dir"
+		[ "$now" != "$was" ] || continue
+		anew="name another --dir to begin anew, or remove $dir"
+		# With another program no words lead back.
+		[ "$name" = sysbench ] || anew="$(quote "$here/bench" --dir "$dir") $(begun_words "$dir") goes on there; $anew"
+		refuse "$dir was begun with $name ${was:-none}, and this asks for ${now:-none}" "$anew"
 	done
 	was=$(sed -n 's/^seed=//p' "$dir/settings")
 	[ -z "$seed" ] || [ "$seed" = "$was" ] || refuse "$dir was begun with seed $was" 'leave --seed out, or name another --dir'

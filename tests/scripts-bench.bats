@@ -55,7 +55,8 @@ awks() {
 
 @test "the header comment is the help" {
 	run --separate-stderr bench --help
-	[ "$status" = 0 ] && [ -z "$stderr" ]
+	[ "$status" = 0 ]
+	[ -z "$stderr" ]
 	[[ ${lines[0]} = 'bench - '* ]] && [[ $output != *'set -eu'* ]]
 }
 
@@ -76,7 +77,8 @@ awks() {
 }
 
 @test "patterns of --only are not taken for files" {
-	mkdir cpu && touch cpu/file
+	mkdir cpu
+	touch cpu/file
 	make_tree
 	make_settings dir 1 1 'cpu/*'
 	run -1 --separate-stderr bench --summary --dir dir
@@ -209,9 +211,12 @@ awks() {
 	run -1 --separate-stderr bench --summary --dir dir
 	same "$(cat dir/missing.tsv)" "$(printf '%s\t%s\n' host/threads 'not run yet (1 of 2 blocks)' \
 		lxc/cpu 'status 1: lxc-execute: still none (2 of 2 blocks)' runc 'it ended with status 1: no bundle (1 of 2 starts)')"
-	[[ $stderr == *missing.tsv*'lxc/cpu: status 1: '* ]] && [ -z "$output" ]
+	[[ $stderr == *missing.tsv*'lxc/cpu: status 1: '* ]]
+	[ -z "$output" ]
 	grep -q '^host,cpu,2,1.0000,s,1.0000' dir/summary.csv
-	[ -s dir/runs.json ] && [ -s dir/summary.json ] && [ -s dir/starts.json ]
+	[ -s dir/runs.json ]
+	[ -s dir/summary.json ]
+	[ -s dir/starts.json ]
 
 	make_settings dir 2 1 'cpu/host,starts/floor'
 	run -0 --separate-stderr bench --summary --dir dir
@@ -242,7 +247,9 @@ awks() {
 		echo "11,1,$reason,cpu,,s,,1" >>runs
 		echo 'it broke' >dir/raw/11.txt
 		make_settings other 1 1 'cpu/*,starts/floor,starts/nspawn'
-		cp dir/starts* other/ && cp dir/raw/* other/raw/ && cp runs other/runs.csv
+		cp dir/starts* other/
+		cp dir/raw/* other/raw/
+		cp runs other/runs.csv
 		run -1 --separate-stderr bench --summary --dir other
 		[[ $stderr == *"$reason/cpu: status 1: it broke"* ]]
 	done
@@ -293,7 +300,8 @@ awks() {
 	printf 'floor\t/work/floor\tcell, with a comma\nbwrap\t/usr/bin/bwrap\n' >ways
 	[ "$(rounds_left burst)" = 3 ]
 	printf '%s\n' 1,floor,burst,1,2,0 2,bwrap,burst,1,2,0 3,bwrap,burst,1,2,0 4,floor,burst,1,2,0 >>starts.csv
-	[ "$(rounds_left burst)" = 1 ] && [ "$(rounds_left spaced)" = 3 ]
+	[ "$(rounds_left burst)" = 1 ]
+	[ "$(rounds_left spaced)" = 3 ]
 	printf '%s\n' 5,floor,burst,1,2,0 6,bwrap,burst,1,2,0 >>starts.csv
 	[ "$(rounds_left burst)" = 0 ]
 	printf 'runc\t/usr/bin/runc\n' >>ways
@@ -317,11 +325,13 @@ awks() {
 	run -0 --separate-stderr bench --summary --dir dir
 	[ -z "$output$stderr" ]
 	same "$(cat dir/starts.csv)" "$starts_header"
-	[ "$(wc -l <dir/starts-summary.csv)" = 1 ] && [ -e dir/explain.txt ]
+	[ "$(wc -l <dir/starts-summary.csv)" = 1 ]
+	[ -e dir/explain.txt ]
 	make_settings none 1 1 'starts/floor'
 	run -1 --separate-stderr bench --summary --dir none
 	same "$(cat none/runs.csv)" "$header"
-	[ "$(wc -l <none/summary.csv)" = 1 ] && [ -e none/explain.txt ]
+	[ "$(wc -l <none/summary.csv)" = 1 ]
+	[ -e none/explain.txt ]
 	# What the report wants to see, but for what only a run can know.
 	run -1 --separate-stderr "$scripts/report/build" --dir dir
 	[[ $stderr == *'dir holds no environment.tsv'* ]]

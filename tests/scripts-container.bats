@@ -120,7 +120,8 @@ hint_of() {
 }
 
 @test "run: a directory where the program cannot be is refused, before it gets mount points; where it may be, it is not" {
-	mkdir mine && touch mine/letter
+	mkdir mine
+	touch mine/letter
 	local cure="repo/scripts/rootfs busybox DIR makes one; to see mine in a container: --volume $PWD/mine:/mnt"
 	refused 'mine is no root file system: /bin/sh would be in bin, and there is none' "$cure" run mine
 	refused 'mine is no root file system: ls would be in usr bin sbin, and there is none' "$cure" run mine ls -l

@@ -48,15 +48,22 @@ setup() {
 	chmod 755 repo/scripts/verb repo/scripts/verb.d/part
 	repo/scripts/install --prefix box 2>/dev/null
 	[ "$(box/bin/verb)" = 'from the part' ]
-	[ -x box/bin/container ] && [ -x box/bin/rootfs ] && [ -e box/lib/boxutils/lib.sh ]
+	[ -x box/bin/container ]
+	[ -x box/bin/rootfs ]
+	[ -e box/lib/boxutils/lib.sh ]
 	[ "$(cat box/lib/boxutils/report/report.typ)" = layout ]
 	[ "$(stat -c %a box/lib/boxutils/verb.d/part box/lib/boxutils/verb.d/deep/words | xargs)" = '755 644' ]
-	[ ! -e box/bin/part ] && [ ! -e box/bin/lib.sh ] && [ ! -e box/lib/boxutils/report/results ]
-	[ ! -e box/bin/install ] && [ ! -e box/bin/try ] && [ ! -e box/lib/boxutils/md2man.awk ]
+	[ ! -e box/bin/part ]
+	[ ! -e box/bin/lib.sh ]
+	[ ! -e box/lib/boxutils/report/results ]
+	[ ! -e box/bin/install ]
+	[ ! -e box/bin/try ]
+	[ ! -e box/lib/boxutils/md2man.awk ]
 	# What a later version does not have goes with the earlier one.
 	rm -r repo/scripts/verb.d repo/scripts/verb
 	repo/scripts/install --prefix box 2>/dev/null
-	[ ! -e box/lib/boxutils/verb.d ] && [ ! -L box/bin/verb ]
+	[ ! -e box/lib/boxutils/verb.d ]
+	[ ! -L box/bin/verb ]
 	repo/scripts/install --prefix box --uninstall
 	[ ! -e box ] || [ -z "$(everything_in box)" ]
 }
@@ -198,7 +205,8 @@ setup() {
 		"\$ nsexec --pid sh -c 'echo \$\$'" '   .dot' '--net=A|B' 'boxutils 9.8.7'; do
 		[[ $output = *"$text"* ]]
 	done
-	[[ $output != *'`'* ]] && [[ $output != *'**'* ]]
+	[[ $output != *'`'* ]]
+	[[ $output != *'**'* ]]
 	! command -v lexgrog >/dev/null || lexgrog "$page" | grep -q 'nsexec - run a program in new namespaces'
 }
 

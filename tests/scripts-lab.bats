@@ -43,7 +43,8 @@ make_results() {
 # ---- help and messages
 
 @test "container, where the tools are not built: said, with the cure, and nothing false; help is there all the same" {
-	mkdir empty && cp -r "$top/scripts" empty/scripts
+	mkdir empty
+	cp -r "$top/scripts" empty/scripts
 	for verb in ps 'stop web' 'exec web true' 'run img'; do
 		# shellcheck disable=SC2086 # a verb and its words
 		run -125 --separate-stderr empty/scripts/container $verb
@@ -297,7 +298,8 @@ section() {
 		lab/bench/summary.csv lab/bench/raw/1.txt lab/README.txt; do
 		[ -e "boxutils-lab/$file" ] || { echo "no $file"; return 1; }
 	done
-	[ ! -e boxutils-lab/target ] && [ ! -e boxutils-lab/.git ]
+	[ ! -e boxutils-lab/target ]
+	[ ! -e boxutils-lab/.git ]
 	# Modes are kept: each script runs, and says what it is.
 	for script in try container lab bench rootfs install; do
 		run -0 "boxutils-lab/scripts/$script" --help

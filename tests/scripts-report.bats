@@ -118,7 +118,8 @@ points_of() {
 	[[ $text != *'95 %'* && $text != *'faster of the two.'* && $text != *'adds most'* && $text != *'cannot be told'* ]]
 	grep -q 'no interval: too few blocks)' one/attributes.svg
 	# The dots are there, their intervals are not.
-	[ "$(points_of one/attributes.tsv 0 2:1 | wc -l)" = 8 ] && [ -z "$(points_of one/attributes.tsv 0 3:4)" ]
+	[ "$(points_of one/attributes.tsv 0 2:1 | wc -l)" = 8 ]
+	[ -z "$(points_of one/attributes.tsv 0 3:4)" ]
 	[ "$(points_of one/ladder.tsv 1 1:3 | wc -l)" = 6 ] && [ -z "$(points_of one/ladder.tsv 1 4:5)" ]
 }
 
@@ -145,7 +146,8 @@ points_of() {
 	[[ $text == *"thread execution – $median s – "* ]]
 	[[ $text == *'thread execution. In our container the same work has no measurement of the host to be held against.'* ]]
 	[[ $text == *'LXC 20 47.00 ms '*' ms – '* ]]
-	[ -z "$(points_of kept/ladder.tsv 1 1:3)" ] && [ "$(points_of kept/ladder.tsv 2 1:3 | wc -l)" = 6 ]
+	[ -z "$(points_of kept/ladder.tsv 1 1:3)" ]
+	[ "$(points_of kept/ladder.tsv 2 1:3 | wc -l)" = 6 ]
 	[ -n "$(points_of kept/order.tsv 1 1:2)" ]
 	[ "$(points_of kept/attributes.tsv 0 1:2 | cut -d' ' -f1 | xargs)" = '1 3 4 5 6 7 8' ]
 }
@@ -166,7 +168,8 @@ points_of() {
 	grep -q 'time for one unit of work' kept/attributes.svg
 	grep -q '% slower than the host' kept/ladder.svg
 	grep -q 'milliseconds' kept/starts.svg
-	[ -s kept/report.typ ] && [ -s kept/layout.typ ]
+	[ -s kept/report.typ ]
+	[ -s kept/layout.typ ]
 	# A rate of 1/1.02 of the host's is a cost of 1.02; seconds are costs as they stand.
 	ratio=$(awk -F, '$1 == "container" && $2 == "memory-read" { print $6 }' "$results/summary.csv")
 	cost=$(awk -F '\t' '$1 == 3 { print $2; exit }' kept/attributes.tsv)

@@ -17,7 +17,8 @@ setup() {
 	[ "$(ls -A here)" = root ]
 	[ "$(readlink here/root/bin/sh)" = busybox ]
 	[ -x here/root/bin/sh ]
-	[ -x here/root/sbin/ip ] && [ -x here/root/usr/bin/env ]
+	[ -x here/root/sbin/ip ]
+	[ -x here/root/usr/bin/env ]
 	run ldd here/root/bin/busybox
 	[[ $output != */ld* ]]
 	[ "$(stat -c %a here/root/tmp)" = 1777 ]
@@ -80,17 +81,23 @@ setup() {
 @test "rootfs: a file in the way, a missing parent, a missing word are refused, each by name" {
 	touch file
 	run "$scripts/rootfs" busybox file
-	[ "$status" = 1 ] && [[ $output = *"file is there and is not a directory" ]]
+	[ "$status" = 1 ]
+	[[ $output = *"file is there and is not a directory" ]]
 	run "$scripts/rootfs" busybox no/root
-	[ "$status" = 1 ] && [[ $output = *"/no: there is no such directory"* ]]
+	[ "$status" = 1 ]
+	[[ $output = *"/no: there is no such directory"* ]]
 	run "$scripts/rootfs" busybox
-	[ "$status" = 1 ] && [[ $output = *usage:* ]]
+	[ "$status" = 1 ]
+	[[ $output = *usage:* ]]
 	run "$scripts/rootfs" alpine root
-	[ "$status" = 1 ] && [[ $output = *"no kind alpine"* ]]
+	[ "$status" = 1 ]
+	[[ $output = *"no kind alpine"* ]]
 	run "$scripts/rootfs" busybox root sh
-	[ "$status" = 1 ] && [[ $output = *"one word too many" ]]
+	[ "$status" = 1 ]
+	[[ $output = *"one word too many" ]]
 	run "$scripts/rootfs" busybox root --forse
-	[ "$status" = 1 ] && [[ $output = *"no option --forse"* ]]
+	[ "$status" = 1 ]
+	[[ $output = *"no option --forse"* ]]
 	[ "$(everything_in .)" = ./file ]
 }
 

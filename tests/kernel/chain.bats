@@ -71,7 +71,8 @@ write_probe() {
 
 @test "a file that is written is nowhere outside, and there again at the next start" {
 	nsexec --pid --net -- pivot img /bin/sh -c 'echo kept >/note-of-the-chain'
-	[ ! -e /note-of-the-chain ] && [ ! -e "$root/note-of-the-chain" ]
+	[ ! -e /note-of-the-chain ]
+	[ ! -e "$root/note-of-the-chain" ]
 	[ "$(nsexec --pid --net -- pivot img /bin/cat /note-of-the-chain)" = kept ]
 	run ! nsexec --pid --net -- pivot "$root" /bin/cat /note-of-the-chain
 }

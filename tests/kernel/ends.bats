@@ -77,7 +77,8 @@ nsexec: hint: $3" nsexec --pid --pid-file pid -- "$1" || fail "$1"
 @test "after each failure past the fork the child is gone, and so is the pid file" {
 	run nsexec --pid --pid-file pid --mount-proc=no -- touch ran
 	[ "$status" = 125 ]
-	[ ! -e pid ] && [ ! -e ran ]
+	[ ! -e pid ]
+	[ ! -e ran ]
 	run --separate-stderr nsexec --pid --pid-file no/pid -- touch ran
 	[ "$status" = 125 ]
 	[ "${stderr_lines[0]}" = 'nsexec: write("no/pid", PID): No such file or directory (ENOENT)' ]

@@ -43,10 +43,13 @@ mount_net() {
 	cgset --hierarchy net_cls,net_prio other
 	[ -d "other/$group" ]
 	cgset --hierarchy net_cls,net_prio --remove other
-	[ ! -e other ] && [ -d "net/$group" ]
+	[ ! -e other ]
+	[ -d "net/$group" ]
 	cgset --remove "$group"
 	cgset --hierarchy net_cls,net_prio --remove net
-	is_free net_cls && is_free net_prio && [ ! -e net ]
+	is_free net_cls
+	is_free net_prio
+	[ ! -e net ]
 	cgset --hierarchy net_cls,net_prio --remove net
 }
 
@@ -70,7 +73,8 @@ cgset: hint: $rule: $one is on one with net_"*", mounted at \"$PWD/net\"" ]] || 
 	[ ! -e other ]
 	cgset --hierarchy net_cls,net_prio --remove net
 	cgset --hierarchy net_cls other
-	[ "$(group_of self net_cls)" = / ] && [ -z "$(group_of self net_prio)" ]
+	[ "$(group_of self net_cls)" = / ]
+	[ -z "$(group_of self net_prio)" ]
 	cgset --hierarchy net_cls --remove other
 }
 
@@ -81,7 +85,8 @@ cgset: hint: $rule: $one is on one with net_"*", mounted at \"$PWD/net\"" ]] || 
 	[ "$(counted_in "$started")" = "/$group" ]
 	mapfile -t tasks < <(printf '%s\n' /proc/[0-9]*/task/[0-9]*)
 	mount_net
-	[ "$(group_of "$started" net_cls)" = / ] && [ "$(counted_in "$started")" = "/$group" ]
+	[ "$(group_of "$started" net_cls)" = / ]
+	[ "$(counted_in "$started")" = "/$group" ]
 	[ -z "$(find net -mindepth 1 -type d)" ]
 	for task in "${tasks[@]}"; do
 		grep -qx "${task##*/}" net/tasks || [ ! -e "$task" ] || gone "${task##*/}" || fail "$task is not in the root"
@@ -89,7 +94,7 @@ cgset: hint: $rule: $one is on one with net_"*", mounted at \"$PWD/net\"" ]] || 
 	# Who is moved is not in the root any more: the list above can say no.
 	cgset "$group" net_cls.classid=1
 	cgset --move "$started" "$group"
-	! grep -qx "$started" net/tasks
+	run ! grep -qx "$started" net/tasks
 	grep -qx "$started" "net/$group/tasks"
 	kill "$started"
 	finish
@@ -186,7 +191,7 @@ cgset: hint: umount(8) unmounts anything" --hierarchy net_cls --remove /proc
 	mount_net
 	cgset "$group" net_cls.classid=1
 	umount net
-	! is_free net_cls
+	run ! is_free net_cls
 	run -125 --separate-stderr -- cgset --hierarchy net_cls other
 	[[ $stderr == *'EBUSY'*'net_cls is on one with net_prio, mounted nowhere that is seen from here' ]] || fail "$stderr"
 	cgset --hierarchy net_cls,net_prio net
@@ -203,7 +208,8 @@ cgset: hint: umount(8) unmounts anything" --hierarchy net_cls --remove /proc
 	mkdir "other/$group"
 	start sleeper 1000
 	cgset --move "$started" "$group"
-	[ "$(group_of "$started" "name=$group")" = "/$group" ] && [ "$(group_of self "name=$group")" = / ]
+	[ "$(group_of "$started" "name=$group")" = "/$group" ]
+	[ "$(group_of self "name=$group")" = / ]
 	cgset --tree "$group" | grep -q "^name=$group (version 1, $PWD/other)"
 	kill "$started"
 	finish
@@ -245,7 +251,8 @@ cgset: hint: a hierarchy is mounted on an empty directory" --hierarchy net_cls f
 
 @test "dry run equals run: the hierarchy is mounted, and taken away with its group" {
 	cgset --dry-run --hierarchy net_cls,net_prio net >up
-	[ ! -e net ] && is_free net_cls
+	[ ! -e net ]
+	is_free net_cls
 	sh -e up
 	mounts="$mounts $PWD/net"
 	by_script=$(sed -n "s|.* $PWD/net \(.*\)|\1|p" /proc/self/mountinfo)
@@ -260,7 +267,7 @@ cgset: hint: a hierarchy is mounted on an empty directory" --hierarchy net_cls f
 	[ -d "net/$group" ]
 	sh -e down
 	is_free net_cls
-	! grep -q " $PWD/net " /proc/self/mountinfo
+	run ! grep -q " $PWD/net " /proc/self/mountinfo
 	cgset --remove "$group"
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# pivot on the kernel it is for: paths of the image that lead elsewhere, each with its negative twin. SECURITY.md's rows stand
-# in the names. Run by: tests/run kernel pivot-paths
+# pivot on the kernel it is for: paths of the image that lead elsewhere, each with its negative twin.
+# Run by: tests/run kernel pivot-paths
 
 # What looks like a slip is meant: words for the shell inside stand in single quotes, a test's variables end with it, and
 # some are set by the functions of lib.bash and pivot.bash.
@@ -127,7 +127,8 @@ fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero" "$
 	mkdir source
 	echo here >source/file
 	prints here pivot --bind "$PWD/source:/up/new" hostile cat /new/file
-	[ -d hostile/new ] && [ ! -e /new ]
+	[ -d hostile/new ]
+	[ ! -e /new ]
 	prints here pivot --bind "$PWD/source:/in/new" hostile cat /tmp/new/file
 	unharmed
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# pivot on the kernel it is for: --userns, each with its negative twin. SECURITY.md's rows stand
-# in the names. Run by: tests/run kernel pivot-userns
+# pivot on the kernel it is for: --userns, each with its negative twin.
+# Run by: tests/run kernel pivot-userns
 
 # What looks like a slip is meant: words for the shell inside stand in single quotes, a test's variables end with it, and
 # some are set by the functions of lib.bash and pivot.bash.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# pivot on the kernel it is for: what the program is given and how it ends, each with its negative twin. SECURITY.md's rows stand
-# in the names. Run by: tests/run kernel pivot
+# pivot on the kernel it is for: what the program is given and how it ends, each with its negative twin.
+# Run by: tests/run kernel pivot
 
 # What looks like a slip is meant: words for the shell inside stand in single quotes, a test's variables end with it, and
 # some are set by the functions of lib.bash and pivot.bash.
@@ -92,7 +92,8 @@ container=boxutils" "$(environment --env A=b=c --env EMPTY= --env SECRET --env U
 	[ "$(environment --keep-env | grep ^PATH=)" = "PATH=$PATH" ]
 	[[ $(environment --bare) == *SECRET=hidden* ]]
 	run contain "$root" sh -c 'cat /proc/*/environ'
-	[ "$status" = 0 ] && [[ $output != *hidden* ]]
+	[ "$status" = 0 ]
+	[[ $output != *hidden* ]]
 	[ -z "$(environment --keep-env | grep BOXUTILS_MODE)" ]
 }
 
@@ -202,7 +203,8 @@ pivot: warning: hint: the hard limit is 0, with which dumps still go to the prog
 	mknod tree/zero c 1 5
 	prints '' pivot --bare tree sh -c ': </zero'
 	run pivot tree sh -c ': </zero'
-	[ "$status" = 1 ] && [[ $output == *'Permission denied' ]]
+	[ "$status" = 1 ]
+	[[ $output == *'Permission denied' ]]
 	prints 'tmpfs' pivot --bare --bind /proc:/proc "$root" sh -c 'mount -t tmpfs x /mnt && grep -o " /mnt tmpfs" /proc/mounts | cut -d" " -f3'
 	prints / pivot --bare "$root" pwd
 	fails_with 1 'touch: /x: Read-only file system' pivot --bare --read-only "$root" touch /x

@@ -72,6 +72,17 @@ goes_on() {
 	nothing_of_it
 }
 
+@test "save: a signal when the half copy has just been made leaves nothing of it" {
+	mkdir fakes
+	printf '#!/bin/sh\n%s "$@" || exit\nkill -TERM "$PPID"\n' "$(command -v mktemp)" >fakes/mktemp
+	chmod 755 fakes/mktemp
+	run -143 env PATH="$PWD/fakes:$PATH" "$top/scripts/container" save img copy.img
+	rm -r fakes
+	[ -z "$(find . -name '.*copy*')" ] || fail "$(ls -A)"
+	container save img copy.img
+	cmp img copy.img
+}
+
 @test "save: what has no image, is not there, or is the image itself is refused, each by name" {
 	cure='container: hint: name a FILE in a directory that is there and can be written'
 	run -125 --separate-stderr -- container save nowhere copy.img

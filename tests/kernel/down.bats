@@ -102,6 +102,25 @@ load lab.bash
 	cgset --remove "$LAB_NAME"
 }
 
+@test "down, where .lab is gone: a container that runs is ended, with its network; every file stays, and is named" {
+	have_tree
+	up 2>/dev/null
+	rm lab/.lab
+	before=$(ls -A lab)
+	run -0 --separate-stderr -- lab down
+	[[ $stderr == *'lab down: not made by the lab, as far as is known, and left as it is: rootfs lab.img home.img lab.log'* ]] || fail "$stderr"
+	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] || fail "$output"
+	same "$before" "$(ls -A lab)"
+	[ -z "$(lab_pid)" ]
+	[ -z "$(directories)" ]
+	same '' "$(ip -o link show type bridge)$(nft list ruleset)"
+	# With nothing that runs there is no sign of a lab.
+	run -1 --separate-stderr -- lab down
+	[[ $stderr == *'and no lab was made there (it has no .lab)'* ]] || fail "$stderr"
+	same "$before" "$(ls -A lab)"
+	rm -r lab
+}
+
 @test "down finds what a killed container has left" {
 	have_tree
 	up 2>/dev/null

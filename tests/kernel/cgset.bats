@@ -2,7 +2,7 @@
 # cgset on the kernel it is for: version 1, 2 or both, whatever is mounted. Run by: tests/run kernel cgset
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash

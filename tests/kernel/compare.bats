@@ -3,7 +3,7 @@
 # Run by: tests/run kernel compare
 
 # lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash

@@ -3,7 +3,7 @@
 # the machine; a neighbour plays the internet. Run by: tests/run kernel container
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash
@@ -133,10 +133,13 @@ eight_up() {
 		finish
 		until_true nothing_runs || fail "round $round: $(ps ax)"
 		# What may be left these remove, twice as well as once.
-		cgset --transient "$group" -- true && cgset --transient "$group" -- true
-		vethup --down && vethup --down
+		cgset --transient "$group" -- true
+		cgset --transient "$group" -- true
+		vethup --down
+		vethup --down
 		no_groups || fail "round $round: $(directories)"
-		[ -z "$(nft list ruleset)$(ip -o link show type bridge)" ] && [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+		[ -z "$(nft list ruleset)$(ip -o link show type bridge)" ]
+		[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
 		until_true no_port
 	done
 }

@@ -2,7 +2,7 @@
 # Which devices the members of a group may open and make, on version 1 and 2. Run by: tests/run kernel devices
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash

@@ -2,7 +2,7 @@
 # cgset --io and --io-weight on a disk of the test's own, measured on a monotonic clock. Run by: tests/run kernel disks
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash

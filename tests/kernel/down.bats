@@ -2,7 +2,7 @@
 # scripts/lab down: it ends and removes all that the lab made, and nothing else. Run by: tests/run kernel down
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash
@@ -95,7 +95,8 @@ load lab.bash
 	mkdir lab
 	run -0 --separate-stderr -- mine/scripts/lab down
 	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] && [ -z "$stderr" ] || fail "$output$stderr"
-	[ ! -e built ] && [ ! -e lab ]
+	[ ! -e built ]
+	[ ! -e lab ]
 	cgset --pids 9 "$LAB_NAME"
 	run -1 mine/scripts/lab down
 	[ -e built ] || fail "$output"

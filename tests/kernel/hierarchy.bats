@@ -3,7 +3,7 @@
 # net_cls and net_prio are the machine's, whoever mounts them and in whichever namespace: a lock is held meanwhile.
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash

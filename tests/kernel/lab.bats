@@ -2,7 +2,7 @@
 # scripts/lab on a small tree of one busybox: up, show, doctor, and what an interruption leaves. Run by: tests/run kernel lab
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash
@@ -19,12 +19,15 @@ load lab.bash
 	[ "$(grep -oE '^(mkimg|cgset|vethup|nsexec|pivot) 1/' <<<"$stderr" | cut -d' ' -f1 | sort -u | xargs)" = 'cgset mkimg nsexec pivot vethup' ] || fail "$stderr"
 	same $'home.img\nlab.img\nlab.log\nrootfs' "$(ls lab)"
 	[ "$(inside cat /home/note)" = 'made in the guest' ]
-	[ ! -e /home/note ] && [ ! -e lab/rootfs/home/note ]
+	[ ! -e /home/note ]
+	[ ! -e lab/rootfs/home/note ]
 	[[ $(inside cat /proc/mounts) == *' /home ext4 '* ]]
 	[ "$(stat -c %b lab/home.img)" -ge 30000 ] || fail 'its zeros were not written'
 	run -0 --separate-stderr -- lab down
 	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] && [ "${#lines[@]}" = 8 ] || fail "$output"
-	[ ! -e lab ] && [ -z "$(directories)" ] && [ -z "$(ip -o link show type bridge)$(nft list ruleset)" ]
+	[ ! -e lab ]
+	[ -z "$(directories)" ]
+	[ -z "$(ip -o link show type bridge)$(nft list ruleset)" ]
 	run -0 lab down
 	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] || fail "$output"
 }
@@ -49,7 +52,8 @@ load lab.bash
 
 @test "up --tree-only: the tree and nothing else, and no container" {
 	run -0 up --tree-only
-	[ "$(ls lab)" = rootfs ] && [ -x lab/rootfs/bin/sh ]
+	[ "$(ls lab)" = rootfs ]
+	[ -x lab/rootfs/bin/sh ]
 	[ -z "$(directories)" ]
 	lab down >/dev/null
 	[ ! -e lab ]
@@ -128,7 +132,8 @@ only_the_container() {
 	run -1 lab archive
 	same "lab archive: $PWD/lab: nothing can be made there (Read-only file system): --output names another place" "$output"
 	run -0 lab archive --output lab.zip
-	[ "$(unzip -Z1 lab.zip boxutils-lab/lab/report.pdf)" = boxutils-lab/lab/report.pdf ] && [ -z "$(find . -name '.archive.*')" ]
+	[ "$(unzip -Z1 lab.zip boxutils-lab/lab/report.pdf)" = boxutils-lab/lab/report.pdf ]
+	[ -z "$(find . -name '.archive.*')" ]
 	umount lab
 }
 
@@ -182,7 +187,7 @@ only_the_container() {
 	run -0 lab show namespaces
 	pair=$(sed -n 's/^\(net:[^ ]*\) *| \(net:.*\)/\1 \2/p' <<<"$output")
 	[ "${pair% *}" = "$(readlink /proc/self/ns/net)" ] && [ "${pair#* }" = "$(readlink "/proc/$(lab_pid)/ns/net")" ] || fail "$output"
-	! grep -q '^== ps' <<<"$output"
+	[[ $output != *'== ps'* ]] || fail "$output"
 	# Another container.
 	start nsexec --uts --hostname other -- sleep 1000
 	until_true runs_program "$started" sleep

@@ -2,7 +2,7 @@
 # What is noted on control groups, and the list of all of them: cgset --label, --tree. Run by: tests/run kernel labels
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash

@@ -82,7 +82,8 @@ lo ::1/128" "$output"
 
 @test "a file that is written is invisible outside, and there at the next start" {
 	line <<<'echo kept >/note; sync'
-	[ ! -e /note ] && [ ! -e "$root/note" ]
+	[ ! -e /note ]
+	[ ! -e "$root/note" ]
 	[ "$(line <<<'cat /note')" = kept ]
 	# The image is one file: a copy of it is the container.
 	cp --sparse=always img saved
@@ -99,7 +100,8 @@ lo ::1/128" "$output"
 	mkfs -t ext4 -q "$device"
 	losetup --detach "$device"
 	[ "$(line --image home.img:/home <<<'echo hello >/home/created; cat /home/created; grep -c " /home ext4 " /proc/mounts')" = $'hello\n1' ]
-	[ ! -e /home/created ] && [ ! -e "$root/home/created" ]
+	[ ! -e /home/created ]
+	[ ! -e "$root/home/created" ]
 	! grep -q home.img /proc/mounts || fail "mounted outside"
 	[ "$(line --image home.img:/home:ro <<<'cat /home/created')" = hello ]
 	run line <<<'cat /home/created'
@@ -167,7 +169,8 @@ container
 	until_true find_inside
 	[ "$(program "$inside")" = sleep ]
 	[ "$(sed -n 's/^NSpid:\t//p' "/proc/$inside/status")" = "$inside"$'\t'1 ]
-	[ "$(readlink "/proc/$inside/root")" = / ] && [ ! -e "/proc/$inside/root/proc/$inside/x" ]
+	[ "$(readlink "/proc/$inside/root")" = / ]
+	[ ! -e "/proc/$inside/root/proc/$inside/x" ]
 	[ "$(wc -l <"/proc/$inside/mountinfo")" -gt 10 ]
 	run ! grep -q " $BATS_RUN_TMPDIR" "/proc/$inside/mountinfo"
 	kill -9 "$inside"

@@ -144,7 +144,8 @@ mkimg: hint: attaching a loop device takes root: run it as root' "$stderr"
 @test "where files without a name are not known, another name does, and goes away when a signal comes" {
 	# The second open of the directory is the real one, the first only a look; a file system without O_TMPFILE.
 	without='strace -qq -o /dev/null -e trace=openat -e inject=openat:error=EOPNOTSUPP:when=1 -P .'
-	mkdir inner && cd inner
+	mkdir inner
+	cd inner
 	$without mkimg --explain --size 4M img 2>../told
 	grep -q 'open("./.img.mkimg-[0-9]*", O_CREAT|O_EXCL|O_RDWR, 0666) = image' ../told || fail "$(cat ../told)"
 	sound img

@@ -2,7 +2,7 @@
 # What others have made and done, and cgset has to bear or to leave alone. Run by: tests/run kernel others
 
 # lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash

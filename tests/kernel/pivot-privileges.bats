@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# pivot on the kernel it is for: what the program may do, and see of the kernel, each with its negative twin. SECURITY.md's rows stand
-# in the names. Run by: tests/run kernel pivot-privileges
+# pivot on the kernel it is for: what the program may do, and see of the kernel, each with its negative twin.
+# Run by: tests/run kernel pivot-privileges
 
 # What looks like a slip is meant: words for the shell inside stand in single quotes, a test's variables end with it, and
 # some are set by the functions of lib.bash and pivot.bash.
@@ -263,7 +263,8 @@ OPENABLE='sub walk { my $d = shift; opendir my $h, $d or return; for (sort readd
 		[ ! -e /sys/$name ] || echo "$name: $(ls -A /sys/$name | wc -l)"
 	done'
 	outside=$(sh -c "$look")
-	[[ $outside == *"kallsyms: 9"* ]] && [[ $outside == *"interrupts: 9"* ]]
+	[[ $outside == *"kallsyms: 9"* ]]
+	[[ $outside == *"interrupts: 9"* ]]
 	inside=$(contain "$root" sh -c "$look")
 	same "$(sed 's/: .*/: 0/' <<<"$outside")" "$inside"
 	run contain "$root" dmesg

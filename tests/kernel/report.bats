@@ -2,7 +2,7 @@
 # What a program used of its group, as a report: cgset --report. Run by: tests/run kernel report
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash
@@ -97,7 +97,10 @@ hog='$x = "x" x (shift() << 20); sleep 0'
 		[ "$(cat precious)" = precious ] || fail "$before: $(cat precious)"
 		case $before in
 		file) [ "$(of_report kept status)" = 0 ] ;;
-		fifo) wait $! && [ "$(of_report was-read status)" = 0 ] ;;
+		fifo)
+			wait $!
+			[ "$(of_report was-read status)" = 0 ]
+			;;
 		esac
 	done
 	# A file that was made for it goes when there will be none.

@@ -2,7 +2,7 @@
 # scripts/lab syllabus: the commands of the lecture, run as they would be typed. Run by: tests/run kernel syllabus
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash

@@ -3,7 +3,7 @@
 # containers are made to fail, just those rows do. Run by: tests/run kernel verify-lab
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash

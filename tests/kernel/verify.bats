@@ -3,7 +3,7 @@
 # failing at the rows that are about it and at no other. Run by: tests/run kernel verify
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash
@@ -126,7 +126,8 @@ required() {
 	runc spec --bundle bundle
 	filter=".process.terminal=false | .process.args=[\"/bin/sleep\",\"4711\"] | .root.path=\"$PWD/root\" | .linux.cgroupsPath=\"/$group\"
 		| .linux.resources.memory.limit=67108864 | .linux.resources.cpu={quota:50000,period:100000} | .linux.resources.pids.limit=32"
-	jq "$filter" bundle/config.json >config && cp config bundle/config.json
+	jq "$filter" bundle/config.json >config
+	cp config bundle/config.json
 	start_container runc --root "$PWD/state" run --bundle bundle "$group"
 	[[ " $(failing "$inside") " == *' root-image? user-namespace? id-map? '* ]] || fail "$(verify --pid "$inside")"
 	rows_that_fail ''

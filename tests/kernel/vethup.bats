@@ -7,7 +7,7 @@
 # Run by: tests/run kernel vethup
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load net.bash
@@ -45,7 +45,8 @@ CABLE="a cable: one end in the bridge, the other in there; the outer end's name 
 	[[ $(ip -d -o link show boxbr0) == *' forward_delay 0 '*' stp_state 0 '* ]]
 	# The cable went with the namespace it led into.
 	until_true no_port
-	[ -z "$(nft list ruleset)" ] && [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+	[ -z "$(nft list ruleset)" ]
+	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
 	vethup --down
 	vethup --down
 	[ -z "$(ip -o link show type bridge)" ]
@@ -66,7 +67,8 @@ CABLE="a cable: one end in the bridge, the other in there; the outer end's name 
 	[ "$output" = 192.0.2.1 ]
 	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 1 ]
 	vethup --down
-	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ] && [ -z "$(nft list ruleset)" ]
+	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+	[ -z "$(nft list ruleset)" ]
 	echo 1 >/proc/sys/net/ipv4/ip_forward
 	run -1 vethup -- perl -e "$ASK"
 	run -0 ip netns exec internet true
@@ -86,7 +88,8 @@ CABLE="a cable: one end in the bridge, the other in there; the outer end's name 
 		[ "$(nft list ruleset | grep -c "comment \"ip_forward=$before\"")" = 2 ] || fail "$(nft list ruleset)"
 		vethup --down --bridge boxbr0
 		[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 1 ]
-		[ -z "$(ip -o link show boxbr0 2>/dev/null)" ] && [ -n "$(ip -o link show other)" ]
+		[ -z "$(ip -o link show boxbr0 2>/dev/null)" ]
+		[ -n "$(ip -o link show other)" ]
 		vethup --down --bridge other
 		[ "$(cat /proc/sys/net/ipv4/ip_forward)" = $before ]
 	done
@@ -309,7 +312,8 @@ vethup: warning: process $sleeper (sleeper) loses its network with bx0a620004"
 	nsenter --target "$sleeper" --net ping -c 1 -W 2 10.98.0.1
 	run -0 --separate-stderr -- vethup --down
 	same "$named" "$stderr"
-	[ -z "$output" ] && no_port
+	[ -z "$output" ]
+	no_port
 	[ "$(nsenter --target "$sleeper" --net ip -o link | wc -l)" = 1 ]
 	run -0 --separate-stderr -- vethup --down
 	[ -z "$output$stderr" ] || fail "$output$stderr"

@@ -3,7 +3,7 @@
 # and looked at from outside. Run by: tests/run kernel bench
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 
@@ -224,7 +224,8 @@ check_place() {
 	# Nothing is at the program before the clock inside has been looked at, and nothing after the end.
 	awk -F, 'NR > 1 && !($6 == "0" && $4 > 0 && $5 > $4) { bad = 1 } END { exit bad || NR != 33 }' dir/starts.csv || fail "$(cat dir/starts.csv)"
 	[ "$(cut -d, -f1 dir/starts.csv | tail -n +2 | xargs)" = "$(seq 32 | xargs)" ]
-	[ "$(wc -l <dir/summary.csv)" = 33 ] && [ "$(wc -l <dir/starts-summary.csv)" = 17 ]
+	[ "$(wc -l <dir/summary.csv)" = 33 ]
+	[ "$(wc -l <dir/starts-summary.csv)" = 17 ]
 	grep -q '^sysbench	sysbench 1\.' dir/environment.tsv
 	for key in 'load before' 'load after' "mount $(findmnt --noheadings --output TARGET --target dir)"; do
 		grep -q "^$key	." dir/environment.tsv || fail "no $key: $(cat dir/environment.tsv)"
@@ -313,6 +314,7 @@ check_place() {
 	[ -z "$stderr" ]
 	[[ $output == *$'\ncells     64\nblocks    1 to warm up, 6 that count\ncpu: sysbench cpu --threads=1 --cpu-max-prime=10000 --events='* ]]
 	[[ $output == *$'\nruns      448, of which 448 are to be done\nestimate  '* ]]
-	[ ! -e dir ] && [ -z "$(ls -A tree/mnt)" ]
+	[ ! -e dir ]
+	[ -z "$(ls -A tree/mnt)" ]
 	[ -z "$(find . -maxdepth 1 -name '.bench*')" ]
 }

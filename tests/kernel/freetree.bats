@@ -3,7 +3,7 @@
 # Such a machine is `tests/vm --cgroup v1`, where tests/run runs this file; a machine in use has them mounted already.
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154,SC2314
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
 load groups.bash
@@ -40,7 +40,8 @@ make_groups() {
 	[ "$(cat "$both/half_cpu_1gb_max/memory.limit_in_bytes")" = 1073741824 ]
 	[ "$(cat "$net/trans_rate_30/net_cls.classid")" = $((0x10030)) ]
 	# Each group is in the one hierarchy that its files are in.
-	[ ! -e "$net/half_cpu_1gb_max" ] && [ ! -e "$both/trans_rate_30" ]
+	[ ! -e "$net/half_cpu_1gb_max" ]
+	[ ! -e "$both/trans_rate_30" ]
 	mkdir -p www/cgi-bin
 	printf '%s\n' '#!/bin/sh' 'echo "Content-Type: text/plain"; echo; cat /proc/self/cgroup; exec sleeper 1000' >www/cgi-bin/slow
 	chmod 755 www/cgi-bin/slow
@@ -96,7 +97,9 @@ ancestor_of() {
 	rule='a controller is on one hierarchy only, with those it was first mounted with'
 	[ "$(group_of self cpu) $(group_of self memory) $(group_of self net_cls)" = '/ / /' ]
 	[ "$(sed -n 's/^[0-9]*:\(.*memory.*\):.*/\1/p' /proc/self/cgroup)" = cpu,memory ]
-	[ -e "$both/cpu.shares" ] && [ -e "$both/memory.limit_in_bytes" ] && [ ! -e "$both/net_cls.classid" ]
+	[ -e "$both/cpu.shares" ]
+	[ -e "$both/memory.limit_in_bytes" ]
+	[ ! -e "$both/net_cls.classid" ]
 	for list in cpu memory memory,net_cls cpu,memory,net_cls; do
 		run -125 --separate-stderr -- cgset --hierarchy "$list" other
 		[[ $stderr == *"Device or resource busy (EBUSY)"*"hint: $rule: "*", mounted at \"$PWD/"* ]] || fail "$list: $stderr"

@@ -78,14 +78,16 @@ setup() {
 	[ -d home/work ]
 }
 
-@test "rootfs: a file in the way, a missing parent, a missing word are refused, each by name" {
+@test "rootfs: a file in the way, above it too, a missing word are refused, each by name" {
 	touch file
 	run "$scripts/rootfs" busybox file
 	[ "$status" = 1 ]
 	[[ $output = *"file is there and is not a directory" ]]
-	run "$scripts/rootfs" busybox no/root
+	run "$scripts/rootfs" busybox file/root
 	[ "$status" = 1 ]
-	[[ $output = *"/no: there is no such directory"* ]]
+	[[ $output = *"file"*"Not a directory"* ]]
+	run -0 "$scripts/rootfs" busybox in/lab/root
+	[ -x in/lab/root/bin/busybox ]
 	run "$scripts/rootfs" busybox
 	[ "$status" = 1 ]
 	[[ $output = *usage:* ]]

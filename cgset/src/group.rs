@@ -105,9 +105,12 @@ pub fn freezer_file(version: Version) -> (&'static str, &'static str, &'static s
 /// How long the kernel gets to stop, end or let go of processes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long those who are to be killed get to stop. Who is on the way out never does, nor who another cgset lets go on.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// Waits until `is_so`, in small steps. False when it took too long.
-fn wait_until(mut is_so: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + PATIENCE;
+fn wait_until(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + patience;
     while !is_so() {
         if Instant::now() > end {
             return false;
@@ -119,14 +122,24 @@ fn wait_until(mut is_so: impl FnMut() -> bool) -> bool {
 
 /// Stops every process of a group, or lets them go on, and waits until that is so.
 pub fn set_frozen(directory: &Path, version: Version, frozen: bool) -> Result<(), Refusal> {
+    let (path, value) = write_frozen(directory, version, frozen)?;
+    match wait_until(PATIENCE, || is_frozen(directory, version) == frozen) {
+        true => Ok(()),
+        false => Err(Refusal::at(format!("write({}, \"{value}\")", quoted(&path)), Errno::ETIMEDOUT)),
+    }
+}
+
+/// Tells a group to stop, or to go on. Returns what was written where.
+fn write_frozen(
+    directory: &Path,
+    version: Version,
+    frozen: bool,
+) -> Result<(PathBuf, &'static str), Refusal> {
     let (file, freeze, thaw) = freezer_file(version);
     let path = directory.join(file);
     let value = if frozen { freeze } else { thaw };
     std::fs::write(&path, value).map_err(|error| at_write(&path, value, &error))?;
-    match wait_until(|| is_frozen(directory, version) == frozen) {
-        true => Ok(()),
-        false => Err(Refusal::at(format!("write({}, \"{value}\")", quoted(&path)), Errno::ETIMEDOUT)),
-    }
+    Ok((path, value))
 }
 
 /// Whether every process of a group is stopped.
@@ -154,12 +167,11 @@ pub fn end_members(home: &Path, freezer: Option<(&Path, Version)>) -> Result<Vec
     if all_at_once.exists() {
         std::fs::write(&all_at_once, "1").map_err(|error| at_write(&all_at_once, "1", &error))?;
     }
-    let is_empty = wait_until(|| {
-        let left = members_of_all(home);
-        if !left.is_empty() && !all_at_once.exists() {
+    let is_empty = wait_until(PATIENCE, || {
+        if !members_of_all(home).is_empty() && !all_at_once.exists() {
             kill_frozen(home, freezer);
         }
-        left.is_empty()
+        members_of_all(home).is_empty()
     });
     match is_empty {
         true => Ok(found),
@@ -168,8 +180,10 @@ pub fn end_members(home: &Path, freezer: Option<(&Path, Version)>) -> Result<Vec
 }
 
 fn kill_frozen(home: &Path, freezer: Option<(&Path, Version)>) {
-    let set = |frozen| freezer.map(|(directory, version)| set_frozen(directory, version, frozen));
+    let set = |frozen| freezer.map(|(directory, version)| write_frozen(directory, version, frozen));
     let _ = set(true);
+    let is_frozen = || freezer.is_none_or(|(directory, version)| is_frozen(directory, version));
+    wait_until(MOMENT, || is_frozen() || members_of_all(home).is_empty());
     for process in members_of_all(home) {
         let _ = kill(Pid::from_raw(process as i32), Signal::SIGKILL);
     }
@@ -180,7 +194,7 @@ fn kill_frozen(home: &Path, freezer: Option<(&Path, Version)>) {
 /// rmdir(2) of a group whose last process may not be gone quite yet. False where it was gone before.
 pub fn remove(directory: &Path) -> Result<bool, Refusal> {
     let mut outcome = Ok(true);
-    wait_until(|| {
+    wait_until(PATIENCE, || {
         outcome =
             match std::fs::remove_dir(directory).map_err(|error| error.raw_os_error().map(Errno::from_raw)) {
                 Ok(()) => Ok(true),

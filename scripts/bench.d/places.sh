@@ -73,6 +73,8 @@ write_lxc_settings() {
 	cat >"$work/lxc.conf" <<-END
 		lxc.rootfs.path = dir:$1
 		lxc.uts.name = bench
+		# Or it makes the terminal raw that bench was started on, and Ctrl-C is one more character.
+		lxc.console.path = none
 		lxc.net.0.type = veth
 		lxc.net.0.link = boxbr0
 		lxc.net.0.flags = up

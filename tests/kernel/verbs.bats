@@ -192,6 +192,17 @@ in_group_twice() {
 	nothing_of_it
 }
 
+@test "stop --time 0: at once, though who waits for the program kills what is left at the same time" {
+	for _ in 1 2 3 4; do
+		stay
+		before=$SECONDS
+		container stop --time 0 "$group"
+		[ $((SECONDS - before)) -lt 4 ] || fail "$((SECONDS - before)) s"
+		nothing_of_it
+		run ! grep 'still there' log
+	done
+}
+
 @test "stop: also what is frozen; and what does not run is said, and is fine" {
 	stay
 	"$BOXUTILS_BIN/cgset" --freeze "$group"

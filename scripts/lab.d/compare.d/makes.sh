@@ -32,6 +32,7 @@ start_lxc() {
 		cat <<-END
 			lxc.rootfs.path = dir:$work/root
 			lxc.uts.name = lxc
+			lxc.console.path = none
 			lxc.net.0.type = empty
 			lxc.cgroup.dir.monitor = $own-lxc-monitor
 			lxc.cgroup.dir.container = $own-lxc

@@ -217,24 +217,74 @@ fn look_at(number: u32) -> Option<Attached> {
 /// The loop devices that show `file`, under whatever name: a hard link is the same file, and the name in /sys is not to be
 /// found from here where the file was opened through a mount that is gone, as one of a container's start is.
 pub fn devices_on(file: &Path) -> Vec<Attached> {
-    let inode_of = |path: &Path| path.metadata().ok().map(|about| (about.dev(), about.ino()));
     let Some(inode) = inode_of(file) else { return Vec::new() };
-    let shows = |device: Attached| match status_of(&device.device) {
-        // Since /sys was read the device may have gone over to another file, and only one answer tells of one moment.
-        Some(info) => (info.inode() == inode).then_some(Attached {
-            read_only: info.flags & LO_FLAGS_READ_ONLY != 0,
-            autoclear: info.flags & LO_FLAGS_AUTOCLEAR != 0,
-            ..device
-        }),
-        None => (inode_of(&device.backing_file) == Some(inode)).then_some(device),
+    let shows = |device: Attached| {
+        let answer = status_of(&device.device);
+        device.if_it_shows(inode, answer)
     };
     attached().into_iter().filter_map(shows).collect()
 }
 
-/// LOOP_GET_STATUS64 of loop(4). None without the right to ask, and where nothing is attached.
-fn status_of(device: &Path) -> Option<LoopInfo> {
-    let file = File::open(device).ok()?;
+fn inode_of(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|about| (about.dev(), about.ino()))
+}
+
+impl Attached {
+    /// Itself, when by its answer it shows the file with this inode. Since /sys was read it may have gone over to another
+    /// file, or away, and only one answer tells of one moment.
+    fn if_it_shows(self, inode: (u64, u64), answer: Result<LoopInfo, Errno>) -> Option<Attached> {
+        match answer {
+            Ok(info) => (info.inode() == inode).then_some(Attached {
+                read_only: info.flags & LO_FLAGS_READ_ONLY != 0,
+                autoclear: info.flags & LO_FLAGS_AUTOCLEAR != 0,
+                ..self
+            }),
+            Err(Errno::ENXIO) => None,
+            // It has no node here, or may not be asked: there is the name alone.
+            Err(_) => (inode_of(&self.backing_file) == Some(inode)).then_some(self),
+        }
+    }
+}
+
+/// LOOP_GET_STATUS64 of loop(4). ENXIO: nothing is attached, or is just being taken away.
+fn status_of(device: &Path) -> Result<LoopInfo, Errno> {
+    let file = File::open(device).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
     let mut info = LoopInfo::with_flags(0);
-    ioctl_struct(file.as_fd(), LOOP_GET_STATUS64, &mut info).ok()?;
-    Some(info)
+    ioctl_struct(file.as_fd(), LOOP_GET_STATUS64, &mut info).map(|_| info)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_has_gone_shows_nothing_and_one_that_cannot_be_asked_what_its_name_says() {
+        let file = std::env::temp_dir().join(format!("chain-loopdev-{}", std::process::id()));
+        std::fs::write(&file, "").unwrap();
+        let inode = inode_of(&file).unwrap();
+        let device = Attached {
+            device: "/dev/loop0".into(),
+            backing_file: file.clone(),
+            size: 0,
+            read_only: true,
+            autoclear: false,
+            direct_io: false,
+        };
+        let shown = |answer| device.clone().if_it_shows(inode, answer);
+        let of = |inode: (u64, u64)| {
+            let (major, minor) = (nix::sys::stat::major(inode.0), nix::sys::stat::minor(inode.0));
+            let mut info = LoopInfo::with_flags(LO_FLAGS_AUTOCLEAR);
+            info.device_inode_rdevice = [(minor & 0xff) | major << 8 | (minor & !0xff) << 12, inode.1, 0];
+            info
+        };
+        assert_eq!(shown(Err(Errno::ENXIO)), None);
+        for refusal in [Errno::EACCES, Errno::EPERM, Errno::ENOENT] {
+            assert_eq!(shown(Err(refusal)), Some(device.clone()));
+        }
+        let asked = Attached { read_only: false, autoclear: true, ..device.clone() };
+        assert_eq!(shown(Ok(of(inode))), Some(asked));
+        assert_eq!(shown(Ok(of((inode.0, inode.1 + 1)))), None);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(shown(Err(Errno::EACCES)), None);
+    }
 }

@@ -54,36 +54,53 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// # Errors
 /// EWOULDBLOCK of flock(2): it is attached already, and one of both writes. What the kernel answered.
 pub fn attach(image: &Path, read_only: bool) -> Result<LoopDevice, Refusal> {
-    let end = Instant::now() + PATIENCE;
-    let lock = loop {
-        match lock(image, read_only) {
-            Err((_, Errno::EWOULDBLOCK)) if Instant::now() < end => sleep(PATIENCE / 40),
-            answer => break answer.map_err(|(call, errno)| Refusal::at(call, errno))?,
-        }
+    let opened = OpenOptions::new().read(true).write(!read_only).open(image);
+    let file = opened.map_err(|error| {
+        let mode = if read_only { "O_RDONLY" } else { "O_RDWR" };
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        Refusal::at(format!("open({}, {mode})", quoted(image)), errno)
+    })?;
+    let (kind, name) = match read_only {
+        true => (FlockArg::LockSharedNonblock, "LOCK_SH"),
+        false => (FlockArg::LockExclusiveNonblock, "LOCK_EX"),
     };
+    let lock = lock(file, kind, PATIENCE, || is_attached(image, read_only))
+        .map_err(|errno| Refusal::at(format!("flock({}, {name}|LOCK_NB)", quoted(image)), errno))?;
     let device = chain::attach(&lock, LoopFlags { read_only, autoclear: true })?;
     // Dropping it would unlock what the loop device goes on to hold; the descriptor itself closes at exec.
     std::mem::forget(lock);
     Ok(device)
 }
 
-/// Opens and locks an image, or says which call was refused.
-fn lock(image: &Path, read_only: bool) -> Result<Flock<File>, (String, Errno)> {
-    let opened = OpenOptions::new().read(true).write(!read_only).open(image);
-    let file = opened.map_err(|error| {
-        let mode = if read_only { "O_RDONLY" } else { "O_RDWR" };
-        (format!("open({}, {mode})", quoted(image)), Errno::from_raw(error.raw_os_error().unwrap_or(0)))
-    })?;
-    let (kind, name) = match read_only {
-        true => (FlockArg::LockSharedNonblock, "LOCK_SH"),
-        false => (FlockArg::LockExclusiveNonblock, "LOCK_EX"),
+/// Whether a loop device shows the image in a way that rules this one out.
+fn is_attached(image: &Path, read_only: bool) -> bool {
+    chain::devices_on(image).iter().any(|device| !(read_only && device.read_only))
+}
+
+/// Locks an image. Only the lock is asked for again and again: a loop device that holds it lets go when it is detached,
+/// and each look for devices opens them all, which keeps those attached that others wait for.
+fn lock(
+    mut file: File,
+    kind: FlockArg,
+    patience: Duration,
+    is_attached: impl Fn() -> bool,
+) -> Result<Flock<File>, Errno> {
+    let end = Instant::now() + patience;
+    let lock = loop {
+        match Flock::lock(file, kind) {
+            Err((again, Errno::EWOULDBLOCK)) if Instant::now() < end => file = again,
+            answer => break answer.map_err(|(_, errno)| errno)?,
+        }
+        sleep(patience / 40);
     };
-    let refused = |errno| (format!("flock({}, {name}|LOCK_NB)", quoted(image)), errno);
     // Others who attached it took no lock.
-    if chain::devices_on(image).iter().any(|device| !(read_only && device.read_only)) {
-        return Err(refused(Errno::EWOULDBLOCK));
+    if is_attached() {
+        sleep(end.saturating_duration_since(Instant::now()));
+        if is_attached() {
+            return Err(Errno::EWOULDBLOCK);
+        }
     }
-    Flock::lock(file, kind).map_err(|(_, errno)| refused(errno))
+    Ok(lock)
 }
 
 #[cfg(test)]
@@ -101,6 +118,35 @@ mod tests {
             file.write_at(magic, offset).unwrap();
             assert_eq!(file_system_of(&file, &path).unwrap(), Some(name));
         }
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn loop_devices_are_looked_for_twice_at_most_and_only_by_who_has_the_lock() {
+        let path = std::env::temp_dir().join(format!("pivot-lock-{}", std::process::id()));
+        let open =
+            || File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
+        // What devices answer, one look after the other, and how many looks were taken.
+        let try_for = |patience, answers: &[bool]| {
+            let looks = std::cell::Cell::new(0);
+            let look = || answers[looks.replace(looks.get() + 1)];
+            let errno = lock(open(), FlockArg::LockExclusiveNonblock, patience, look).err();
+            (errno, looks.get())
+        };
+        let short = Duration::from_millis(40);
+        assert_eq!(try_for(short, &[false]), (None, 1));
+        assert_eq!(try_for(short, &[true, false]), (None, 2));
+        assert_eq!(try_for(short, &[true, true]), (Some(Errno::EWOULDBLOCK), 2));
+        let other = lock(open(), FlockArg::LockSharedNonblock, short, || false).unwrap();
+        assert_eq!(try_for(short, &[]), (Some(Errno::EWOULDBLOCK), 0));
+        // It is given up while this one waits.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                sleep(short);
+                drop(other);
+            });
+            assert_eq!(try_for(Duration::from_secs(10), &[false]), (None, 1));
+        });
         std::fs::remove_file(&path).unwrap();
     }
 }

@@ -61,6 +61,10 @@ no_loop() {
 	[ -z "$(loops_on "$PWD")" ]
 }
 
+seven_are_told() {
+	[ "$(grep -l 'two writers would destroy it' out.? | wc -l)" = 7 ]
+}
+
 # ---- what must be seen
 
 @test "the line, on a relative image, with sh reading stdin: process 1, alone in /proc, lo only and up" {
@@ -428,14 +432,18 @@ HARMLESS='execve|access|faccessat2?|arch_prctl|brk|close|exit|exit_group|fcntl|f
 		same "$number" "$(cat "out.$number")"
 	done
 	until_true no_loop
-	# Writable, one of eight has it and the others are told.
+	# Writable, one of eight has it until the others are told.
+	mkfifo hold
+	exec {hold}<>hold
 	for number in 1 2 3 4 5 6 7 8; do
-		nsexec --pid --net -- pivot img /bin/sh -c "sleep 1.5; echo $number" >"out.$number" 2>&1 3>&- &
+		nsexec --pid --net -- pivot img /bin/sh -c "read word; echo $number" <hold >"out.$number" 2>&1 3>&- {hold}>&- &
 		started_all+=" $!"
 	done
+	until_true seven_are_told
+	exec {hold}>&-
 	# shellcheck disable=SC2086 # a list
 	wait $started_all || :
 	[ "$(grep -lE '^[1-8]$' out.? | wc -l)" = 1 ]
-	[ "$(grep -l 'two writers would destroy it' out.? | wc -l)" = 7 ]
+	seven_are_told
 	until_true no_loop
 }

@@ -21,10 +21,13 @@ pub fn open_below<P: ?Sized + NixPath>(
     let how = OpenHow::new()
         .flags(flags | OFlag::O_CLOEXEC)
         .resolve(links | ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    (1..TRIES)
-        .map(|_| openat2(&root, path, how))
-        .find(|answer| !matches!(answer, Err(Errno::EAGAIN)))
-        .unwrap_or_else(|| openat2(&root, path, how))
+    for _ in 1..TRIES {
+        match openat2(&root, path, how) {
+            Err(Errno::EAGAIN) => {}
+            answer => return answer,
+        }
+    }
+    openat2(&root, path, how)
 }
 
 #[cfg(test)]

@@ -17,12 +17,12 @@ pub(crate) fn why_no_process(errno: Errno, birthplace: Option<&Path>) -> Option<
     }
     Some(match full_group(&own_groups(birthplace)) {
         Some((group, max)) => format!(
-            "pids.max of {} is {max}, and each tool of a chain that waits is a process, too: --pids {} leaves room for them",
+            "pids.max of {} is {max}, and each tool of a chain that waits is a process, too: cgset --pids {} leaves room for them",
             quoted(group),
             if max < PROCESSES { PROCESSES } else { 2 * max }
         ),
         None => format!(
-            "a limit on processes is reached: pids.max of the control group (--pids {PROCESSES} leaves room for a chain), or ulimit -u"
+            "a limit on processes is reached: pids.max of the control group (cgset --pids {PROCESSES} leaves room for a chain), or ulimit -u"
         ),
     })
 }
@@ -58,11 +58,17 @@ mod tests {
             write(&format!("{directory}/pids.current"), now);
         }
         let hint = why_no_process(Errno::EAGAIN, Some(&group)).unwrap();
-        assert!(hint.contains("lab\" is 3, and each") && hint.contains("--pids 16 leaves room"), "{hint}");
+        assert!(
+            hint.contains("lab\" is 3, and each") && hint.contains(": cgset --pids 16 leaves room"),
+            "{hint}"
+        );
         write("lab/pids.max", "20\n");
         write("lab/pids.current", "20\n");
         let hint = why_no_process(Errno::EAGAIN, Some(&group)).unwrap();
-        assert!(hint.contains("lab\" is 20, and each") && hint.contains("--pids 40 leaves room"), "{hint}");
+        assert!(
+            hint.contains("lab\" is 20, and each") && hint.contains(": cgset --pids 40 leaves room"),
+            "{hint}"
+        );
         write("lab/pids.current", "19\n");
         assert_eq!(full_group(std::slice::from_ref(&group)), None);
         assert_eq!(why_no_process(Errno::EPERM, Some(&group)), None);

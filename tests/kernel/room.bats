@@ -38,7 +38,7 @@ no_room() {
 	fi
 	cgset --pids 1 "$group"
 	run -125 --separate-stderr -- cgset --transient --pids 9 "$group/in" -- nsexec --pid -- true
-	[[ $stderr == *"hint: pids.max of \"$(place pids)\" is 1, and "*'--pids 16 leaves room'* ]] || fail "$stderr"
+	[[ $stderr == *"hint: pids.max of \"$(place pids)\" is 1, and "*': cgset --pids 16 leaves room'* ]] || fail "$stderr"
 	cgset --remove "$group"
 	no_groups
 }

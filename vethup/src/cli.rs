@@ -49,10 +49,10 @@ pub struct Cli {
     pub netns: Option<OsString>,
 
     /// Remove everything vethup made, or what belongs to --bridge, put back what it changed, and say whom that cuts off
-    #[arg(long, help_heading = "Afterwards", conflicts_with_all = ["program", "netns", "nat", "address", "gateway", "uplink", "peer_name"])]
+    #[arg(long, help_heading = "Afterwards", conflicts_with_all = ["netns", "nat", "address", "gateway", "uplink", "peer_name"])]
     pub down: bool,
     /// Print bridges, what is wired to them, and who has the other end
-    #[arg(long, help_heading = "Afterwards", conflicts_with_all = ["program", "netns", "nat", "address", "gateway", "uplink", "no_bridge", "peer_name", "down"])]
+    #[arg(long, help_heading = "Afterwards", conflicts_with_all = ["netns", "nat", "address", "gateway", "uplink", "no_bridge", "peer_name", "down"])]
     pub list: bool,
     /// With --list: as JSON, whose keys stay
     #[arg(long, help_heading = "Afterwards", requires = "list")]
@@ -135,6 +135,7 @@ impl Cli {
                 "vethup -- PROG makes a namespace for PROG; vethup --netns NAME wires one that is there",
             ));
         }
+        self.refuse_useless_program()?;
         if let Some(program) = self.program.first().filter(|_| !self.has_dashes(words)) {
             return Err(
                 Failure::new(format!("{}: not an option", quoted(program))).hint("put -- before the program")
@@ -159,6 +160,20 @@ impl Cli {
             }
         }
         Ok(())
+    }
+
+    fn refuse_useless_program(&self) -> Result<(), Failure> {
+        let (option, hint) = match self {
+            Cli { down: true, .. } => {
+                ("--down", "one bridge alone is removed by vethup --down --bridge NAME")
+            }
+            Cli { list: true, .. } => ("--list", "it prints every bridge: vethup --list"),
+            _ => return Ok(()),
+        };
+        match self.program.first() {
+            Some(word) => Err(Failure::new(format!("{}: {option} runs no program", quoted(word))).hint(hint)),
+            None => Ok(()),
+        }
     }
 
     /// Whether `--` stands before the program. With `last = true` clap would ask for it, but call the program an unexpected

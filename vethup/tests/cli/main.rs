@@ -178,9 +178,14 @@ fn a_program_without_dashes_before_it_is_told_so() {
         assert!(!text(&output.stderr).contains("put --"), "{program:?}: {output:?}");
     }
     // Where no program is taken, dashes would not help.
-    for (words, option) in [(["--down", "boxbr0"], "--down"), (["--list", "boxbr0"], "--list")] {
-        let conflict = format!("the argument '{option}' cannot be used with '[PROGRAM]...'");
-        mistyped(&[&["--dry-run"], &words[..]].concat(), &conflict);
+    for (option, hint) in [
+        ("--down", "one bridge alone is removed by vethup --down --bridge NAME"),
+        ("--list", "it prints every bridge: vethup --list"),
+    ] {
+        let wanted = format!("vethup: \"boxbr0\": {option} runs no program\nvethup: hint: {hint}\n");
+        for words in [&[option, "boxbr0"][..], &[option, "--", "boxbr0"]] {
+            unwritten(words, &wanted);
+        }
     }
 }
 

@@ -85,7 +85,7 @@ setup() {
 	[[ $output = *"file is there and is not a directory" ]]
 	run "$scripts/rootfs" busybox file/root
 	[ "$status" = 1 ]
-	[[ $output = *"file"*"Not a directory"* ]]
+	[[ $output = *"cannot create directory "*"/file"* ]]
 	run -0 "$scripts/rootfs" busybox in/lab/root
 	[ -x in/lab/root/bin/busybox ]
 	run "$scripts/rootfs" busybox

@@ -88,6 +88,7 @@ setup() {
 	[[ $output = *"cannot create directory "*"/file"* ]]
 	run -0 "$scripts/rootfs" busybox in/lab/root
 	[ -x in/lab/root/bin/busybox ]
+	rm -r in
 	run "$scripts/rootfs" busybox
 	[ "$status" = 1 ]
 	[[ $output = *usage:* ]]

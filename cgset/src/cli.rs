@@ -240,7 +240,7 @@ impl Cli {
         }
         self.files()?;
         Err(Failure::new(format!("{option} waits for a program, and none is named"))
-            .hint("it comes after --: cgset --transient GROUP -- PROG"))
+            .hint(format!("it comes after --: cgset {option} GROUP -- PROG")))
     }
 
     /// Each --label.

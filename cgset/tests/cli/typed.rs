@@ -105,7 +105,7 @@ fn what_is_not_a_program_is_not_taken_for_one() {
             &[option, "web", "memory.max=1"],
             125,
             &format!(
-                "cgset: {option} waits for a program, and none is named\ncgset: hint: it comes after --: cgset --transient GROUP -- PROG\n"
+                "cgset: {option} waits for a program, and none is named\ncgset: hint: it comes after --: cgset {option} GROUP -- PROG\n"
             ),
         );
     }

@@ -164,10 +164,12 @@ fn write_report(notes: &Notes, name: &str, target: Option<Target>) -> Result<Ans
         return Ok(Answer::Made(text.len().to_string()));
     };
     // All is put away: from here on a signal ends this process as it would any other, if nobody ever reads. Its parent's
-    // death does, too, or has ended this already; only what nobody has to read is still written then.
+    // death does, too, or has ended this already; only what needs no reader is still written then.
     if !matches!(&target, Target::File(file) if file.metadata()?.is_file()) {
-        chain::die_with_parent()
-            .map_err(|_| Refusal::said("whoever started this has died, and nobody reads it"))?;
+        let alive = chain::die_with_parent();
+        if matches!(&target, Target::Handle(_)) {
+            alive.map_err(|_| Refusal::said("whoever started this has died, and nobody reads it"))?;
+        }
     }
     [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM]
         .into_iter()

@@ -2,7 +2,8 @@
 //!
 //! Parent and child stay in one process group and the terminal is handed over to nobody. Whichever of the two dies
 //! first, the other does not stay: the parent reaps the child, and the child has asked for SIGKILL at the parent's death.
-//! So has the parent at the death of its own, until it waits: then it is told, and ends the child itself.
+//! So has the parent at the death of its own; where it has something to clear up it is told instead, and ends the child
+//! itself.
 
 use crate::namespace::Kind;
 use crate::signals;
@@ -11,7 +12,7 @@ use crate::sys;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
-use nix::sys::prctl::set_pdeathsig;
+use nix::sys::prctl::{get_pdeathsig, set_pdeathsig};
 use nix::sys::signal::{SigAction, SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::sys::stat::Mode;
@@ -33,6 +34,8 @@ pub(crate) struct Parent {
     pub child: Pid,
     pub(crate) leash: OwnedFd,
     pub(crate) waited_for: SigSet,
+    /// What the kernel sends it when its own parent dies.
+    pub(crate) at_parents_death: Signal,
 }
 
 /// The child's side of a fork.
@@ -55,8 +58,13 @@ pub(crate) fn call(born_into: &[Kind], birthplace: Option<&Path>) -> String {
     }
 }
 
-/// Forks, the child born into new namespaces of these kinds, and into this control group if one is given.
-pub(crate) fn fork(born_into: &[Kind], birthplace: Option<&Path>) -> Result<Side, Errno> {
+/// Forks, the child born into new namespaces of these kinds, and into this control group if one is given. From before there
+/// is a child on, its parent gets `at_parents_death` when its own dies.
+pub(crate) fn fork(
+    born_into: &[Kind],
+    birthplace: Option<&Path>,
+    at_parents_death: Signal,
+) -> Result<Side, Errno> {
     let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let group = birthplace.map(|group| open(group, directory, Mode::empty())).transpose()?;
     let (parents, childs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
@@ -65,16 +73,15 @@ pub(crate) fn fork(born_into: &[Kind], birthplace: Option<&Path>) -> Result<Side
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&waited_for), Some(&mut inherited))?;
     // With SIGCHLD ignored, as some launchers leave it, the kernel would reap the child and forget its status.
     let on_child = sys::set_default(Signal::SIGCHLD)?;
+    let inherited_wish = get_pdeathsig()?;
+    set_pdeathsig(at_parents_death)?;
     let flags = born_into.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag());
     let cloned = match group {
         Some(group) => sys::clone_into(flags, group.as_fd()),
         None => sys::clone_process(flags),
     };
     match cloned {
-        Ok(Some(child)) => {
-            set_pdeathsig(Signal::SIGKILL)?;
-            Ok(Side::Parent(Parent { child, leash: parents, waited_for }))
-        }
+        Ok(Some(child)) => Ok(Side::Parent(Parent { child, leash: parents, waited_for, at_parents_death })),
         Ok(None) => {
             drop(parents);
             let child = Child { leash: childs };
@@ -85,6 +92,7 @@ pub(crate) fn fork(born_into: &[Kind], birthplace: Option<&Path>) -> Result<Side
             Ok(Side::Child(child))
         }
         Err(errno) => {
+            set_pdeathsig(inherited_wish)?;
             sys::restore(Signal::SIGCHLD, &on_child);
             sigprocmask(SigmaskHow::SIG_SETMASK, Some(&inherited), None)?;
             Err(errno)

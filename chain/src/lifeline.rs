@@ -49,10 +49,11 @@ impl Drop for Holder {
     }
 }
 
-/// A process that waits for its child hears of its own parent's death by a signal that it takes, and can end the child and
-/// clear up; SIGKILL would leave no time for that. PR_SET_PDEATHSIG of prctl(2).
-pub(crate) fn hear_of_parent() -> Result<(), Errno> {
-    set_pdeathsig(ORPHANED)
+/// What a process that waits for its child asks for at its own parent's death, by PR_SET_PDEATHSIG of prctl(2). One that has
+/// something to clear up takes a signal, ends the child and does so; SIGKILL would leave no time for that, but it also ends
+/// who is stopped or frozen.
+pub(crate) fn at_parents_death(clears_up: bool) -> Signal {
+    if clears_up { ORPHANED } else { Signal::SIGKILL }
 }
 
 /// Where it is about to wait for others it dies with its parent instead.

@@ -4,6 +4,7 @@ use crate::child::{self, Child, Parent, Side};
 use crate::exec::{self, Program};
 use crate::fail::Failure;
 use crate::held::Held;
+use crate::lifeline::at_parents_death;
 use crate::limits::why_no_namespace;
 use crate::narrate::{Made, Mode, Narrator, say};
 use crate::plan::{Fork, Plan};
@@ -133,7 +134,8 @@ impl<C: Call> Run<'_, C> {
     fn fork(&mut self, fork: Fork<C>) -> Result<u8, Failure> {
         self.narrator.why(fork.why);
         self.leave()?;
-        match child::fork(&fork.born_into, fork.birthplace.as_deref()) {
+        let at_death = at_parents_death(!fork.after.is_empty());
+        match child::fork(&fork.born_into, fork.birthplace.as_deref(), at_death) {
             Ok(Side::Child(child)) => self.be_the_child(&child, fork),
             Ok(Side::Parent(parent)) => self.be_the_parent(&parent, fork),
             Err(errno) => {

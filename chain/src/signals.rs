@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Signals that end a process unless it has said otherwise.
-pub(crate) const ENDING: [Signal; 7] = [
+pub(crate) const ENDING: [Signal; 8] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -17,15 +17,17 @@ pub(crate) const ENDING: [Signal; 7] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGALRM,
+    // A terminal in O_ASYNC sends it to the whole foreground group, which the program's parent is of as well.
+    Signal::SIGIO,
 ];
 /// Signals that stop a process unless it has said otherwise.
 pub(crate) const STOPPING: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
 /// Signals that do nothing to a process that has not asked for them.
 pub(crate) const HARMLESS: [Signal; 2] = [Signal::SIGCONT, Signal::SIGWINCH];
 
-/// What the kernel sends to a waiting parent whose own parent has died: one that means nothing else to it. Like any signal
+/// What the kernel sends to a waiting parent whose own parent has died: one that it never sends by itself. Like any signal
 /// that is blocked it arrives though it be ignored.
-pub(crate) const ORPHANED: Signal = Signal::SIGIO;
+pub(crate) const ORPHANED: Signal = Signal::SIGSTKFLT;
 
 /// Those that are not ignored: under nohup(1) a hang-up must not end what it would not have ended. SIGCONT tells whether
 /// this process was stopped, so it is always among them.

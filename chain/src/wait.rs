@@ -1,12 +1,13 @@
-//! A parent of ours while its child runs: it waits, passes signals on, and stops and continues with the child. When its own
-//! parent dies it ends the child at once, and lives on for no more than what comes after that.
+//! A parent of ours while its child runs: it waits, passes signals on, and stops and continues with the child. Told that its
+//! own parent has died it ends the child at once, and lives on for no more than what comes after that.
 
 use crate::child::{FAILED, Parent, STOPPED};
 use crate::fail::Failure;
-use crate::lifeline::{die_with_parent, hear_of_parent};
+use crate::lifeline::die_with_parent;
 use crate::signals::{Arrivals, Dispositions, ENDING, ORPHANED, STOPPING, stop_this_process};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -59,8 +60,6 @@ impl Parent {
     /// The wait itself failed.
     pub fn wait(&self) -> Result<Ended, Failure> {
         let mut arrivals = Arrivals::of(&self.waited_for)?;
-        hear_of_parent()
-            .map_err(|errno| Failure::refused(format!("prctl(PR_SET_PDEATHSIG, {ORPHANED})"), errno))?;
         let mut said = Said::default();
         let mut sent = None;
         loop {
@@ -163,7 +162,7 @@ impl Parent {
         if die_with_parent().is_ok() {
             let _ = stop_this_process();
         }
-        let _ = hear_of_parent();
+        let _ = set_pdeathsig(self.at_parents_death);
         let _ = kill(self.child, Signal::SIGCONT);
     }
 }

@@ -29,6 +29,15 @@ one_runs() {
 	return 1
 }
 
+# One --gc leaves a group whose processes are still ending.
+gone_by_gc() {
+	cgset --gc && no_groups
+}
+
+is_empty() {
+	[ -z "$(cat "$1/cgroup.procs")" ]
+}
+
 none_runs() {
 	! one_runs "$1"
 }
@@ -51,12 +60,31 @@ none_runs() {
 	finish
 	until_true none_runs sleeper
 	[ -d "$(place pids)" ]
-	cgset --gc
+	until_true gone_by_gc
+	# Nor does a tool with nothing to clear up wait for being thawed; version 1 lets nobody die who is frozen.
+	start_below cgset --transient --pids 20 "$group" -- nsexec --pid -- sleeper 1000
+	until_true one_runs sleeper
+	cgset --freeze "$group"
+	kill -9 "$waiting"
+	finish
+	is_two pids || cgset --thaw "$group"
+	until_true none_runs sleeper
+	until_true gone_by_gc
+}
+
+@test "kill -9 of the parent before the tool has begun to wait: the program's group goes all the same" {
+	# Without -f the child is on its own at once; with -D the tool stays the child of its starter.
+	start_below strace -D -qq -o /dev/null -e trace=signalfd4 -e inject=signalfd4:delay_enter=2000000 \
+		cgset --transient --pids 20 "$group" -- sleeper 1000
+	until_true one_runs sleeper
+	kill_parent
+	until_true gone "$waiting"
+	until_true none_runs sleeper
 	no_groups
 }
 
 @test "it is heard of by process 1 of a PID namespace, too, and where the signal is ignored or blocked by the caller" {
-	for how in --ignore-signal=IO --block-signal=IO; do
+	for how in --ignore-signal=STKFLT --block-signal=STKFLT; do
 		start_below env "$how" cgset --transient "$group" -- sleeper 1000
 		until_true one_runs sleeper
 		kill_parent
@@ -113,8 +141,7 @@ none_runs() {
 	kill_parent
 	until_true gone "$waiting"
 	until_true none_runs sleeper
-	until_true cgset --gc
-	no_groups
+	until_true gone_by_gc
 	# And one that went on waits on.
 	start_below cgset --transient --pids 20 "$group" -- sleeper 1000
 	until_true one_runs sleeper
@@ -132,9 +159,33 @@ none_runs() {
 	kill -STOP "$waiting"
 	until_true is_in_state "$waiting" T
 	kill_parent
+	! gone "$waiting" || fail 'it was not told but killed'
 	kill -CONT "$waiting"
 	until_true none_runs sleeper
 	until_true no_groups
+	# But one with nothing to clear up need not hear.
+	start_below nsexec --pid -- sleeper 1000
+	until_true one_runs sleeper
+	kill -STOP "$waiting"
+	until_true is_in_state "$waiting" T
+	kill_parent
+	until_true gone "$waiting"
+	until_true none_runs sleeper
+}
+
+@test "SIGIO says nothing of a parent's death: the program hears it, or dies of it as it would alone" {
+	start_below nsexec --pid -- sh -c 'trap "echo heard >heard" IO; echo >ready; while :; do sleep 0.1; done'
+	until_true exists ready
+	kill -IO "$waiting"
+	until_true exists heard
+	! gone "$waiting" || fail 'it ended'
+	kill_parent
+	until_true gone "$waiting"
+	start_below nsexec --pid -- sleeper 1000
+	until_true one_runs sleeper
+	kill -IO "$waiting"
+	until_true none_runs sleeper
+	finish
 }
 
 @test "a report that nobody reads keeps nobody, and one to a file is still written" {
@@ -151,11 +202,24 @@ none_runs() {
 	! gone "$waiting" || fail 'it did not wait'
 	kill_parent
 	until_true gone "$waiting"
+	[ -p fifo ]
 	start_below cgset --transient --report=used "$group" -- sleeper 1000
 	until_true one_runs sleeper
 	kill_parent
 	until_true no_groups
 	until_true grep -q '"status": 137, "signal": 9' used
+	# What takes all needs no reader, and is written to without a word.
+	for file in /dev/null fifo; do
+		start_below sh -c '"$@" 2>"$0"; exit' "told-${file##*/}" cgset --transient "--report=$file" "$group" -- sleeper 1000
+		until_true one_runs sleeper
+		tool=$(child "$waiting")
+		kill -9 "$waiting"
+		until_true no_groups
+		until_true gone "$tool"
+		finish
+	done
+	same '' "$(cat told-null)"
+	[[ $(cat told-fifo) == *'whoever started this has died, and nobody reads it'* ]] || fail "$(cat told-fifo)"
 }
 
 @test "kill -9 of the tool where groups were made in its group: the next of that name is refused and told what removes them" {
@@ -171,22 +235,32 @@ cgset: hint: choose another name, or remove it with those, which were its progra
 cgset: hint: remove it with those, which were its program's: cgset --gc" --remove "$group"
 	cgset --gc
 	no_groups
-	# Somebody is in there still.
-	start cgset --transient --pids 20 "$group" -- sh -c 'mkdir "$1/in"; sleeper 1000 & echo $! >"$1/in/cgroup.procs"; wait' - "$(place pids)"
-	until_true has_members "$(place pids)/in"
+	# Somebody is in there still, and in no other place that is looked at.
+	# shellcheck disable=SC2086 # a list of mount points
+	start cgset --transient --pids 20 "$group" -- sh -c '
+		group=$1
+		shift
+		sleeper 1000 &
+		for mount; do
+			[ -d "$mount/$group" ] || continue
+			mkdir "$mount/$group/in"
+			echo $! >"$mount/$group/in/cgroup.procs"
+		done
+		echo >ready
+		wait' - "$group" $mounts
+	until_true exists ready
 	left=$(cat "$(place pids)/in/cgroup.procs")
 	kill -9 "$started"
 	finish
+	for mount in $mounts; do
+		[ ! -d "$mount/$group" ] || until_true is_empty "$mount/$group"
+	done
 	run -125 --separate-stderr -- cgset --transient "$group" -- true
-	[[ $stderr == *" $left"*'cgset --kill GROUP'* ]] || fail "$stderr"
+	[[ $stderr == *'there are groups in it: in'*" $left,"*'cgset --kill GROUP'* ]] || fail "$stderr"
 	cgset --gc
 	[ -d "$(place pids)/in" ]
 	cgset --kill "$group"
 	cgset --gc
 	no_groups
 	until_true none_runs sleeper
-}
-
-has_members() {
-	[ -n "$(cat "$1/cgroup.procs" 2>/dev/null)" ]
 }

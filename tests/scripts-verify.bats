@@ -39,6 +39,27 @@ refused() {
 	refused 'there is no process 4194303999 here'
 }
 
+@test "verify: a process that may not be looked at has not ended: the call, the reason and the cure; a zombie has" {
+	sleep 1000 3>&- &
+	sleeper=$!
+	kept="the namespaces of process $sleeper cannot be read: readlink(\"/proc/$sleeper/ns/mnt\"): Permission denied (EACCES)"
+	run --separate-stderr unshare --user --map-root-user "$BATS_TEST_DIRNAME/../scripts/lab" verify --pid "$sleeper"
+	refused "$kept"
+	[[ $stderr == *'one of a user namespace'* ]]
+	run --separate-stderr setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace \
+		"$BATS_TEST_DIRNAME/../scripts/lab" verify --pid "$sleeper"
+	refused "$kept"
+	[[ $stderr == *'lacks the capability CAP_SYS_PTRACE'* ]]
+	kill "$sleeper"
+	# Its parent is a sleep by then, which waits for nobody.
+	sh -c 'sh -c : & echo $! >zombie; exec sleep 1000' 3>&- &
+	sleeper=$!
+	until grep -qs '^State:.Z' "/proc/$(cat zombie)/status"; do sleep 0.05; done
+	run --separate-stderr verify --pid "$(cat zombie)"
+	refused "process $(cat zombie) has ended, or ended while it was looked at"
+	kill "$sleeper"
+}
+
 @test "verify --help is its header, and names the statuses" {
 	run -0 verify --help
 	[[ $output == 'lab verify - '* && $output == *'lab verify --pid'* && $output == *125* && $output != *set\ -eu* ]]

@@ -1,6 +1,6 @@
 # What a container is made of, read from outside. Sourced by verify and compare, never run:
 #
-#     read_facts PID DIR    DIR is for files of its own; afterwards the variables below are set
+#     read_facts PID DIR    DIR is for files of its own; afterwards the variables below are set, or why it failed and the cure
 #
 # Nothing is started inside: /proc/PID shows its namespaces, mounts and groups, /proc/PID/root its files, and ip and ping
 # are the host's own, in its network namespace alone. So it works where the container has no shell, and its processes see
@@ -20,7 +20,7 @@ one_line() {
 
 # Sets every fact about process $1.
 read_facts() {
-	pid=$1 facts=$2
+	pid=$1 facts=$2 cure='name one that is still running; it must not be a zombie'
 	[ -d "/proc/$pid" ] || { why="there is no process $pid here"; return 1; }
 	why="process $pid has ended, or ended while it was looked at"
 	began=$(start_time "$pid") && read_status && read_namespaces && read_mounts && read_network && read_groups &&
@@ -54,9 +54,29 @@ read_status() {
 # Sets ns_KIND, and host_KIND, which is what whoever looks is in.
 read_namespaces() {
 	for kind in mnt uts ipc net pid user cgroup; do
-		eval "ns_$kind=\$(readlink /proc/$pid/ns/$kind) && host_$kind=\$(readlink /proc/self/ns/$kind)" 2>/dev/null || return 1
+		eval "ns_$kind=\$(readlink /proc/$pid/ns/$kind) && host_$kind=\$(readlink /proc/self/ns/$kind)" 2>/dev/null ||
+			{ note_refusal "/proc/$pid/ns/$kind"; return 1; }
 	done
 	init_pid=$(find_init)
+}
+
+# Sets why and cure where a process is there, and the kernel does not let whoever looks read the link $1 of it.
+note_refusal() {
+	case $(LC_ALL=C readlink -v "$1" 2>&1) in
+	*'Permission denied') refusal='Permission denied (EACCES)' ;;
+	*'Operation not permitted') refusal='Operation not permitted (EPERM)' ;;
+	*) return 0 ;;
+	esac
+	why="the namespaces of process $pid cannot be read: readlink(\"$1\"): $refusal"
+	# The number is that of the machine's own in every kernel.
+	if [ "$(readlink /proc/self/ns/user)" != 'user:[4026531837]' ]; then
+		cure='this root is one of a user namespace, and the process is not in it or below: look from where the process was started'
+	# CAP_SYS_PTRACE is 1 << 19.
+	elif [ $((0x$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status) >> 19 & 1)) = 0 ]; then
+		cure='this root lacks the capability CAP_SYS_PTRACE, as in a container: look from the host'
+	else
+		cure='this root has the right to, so a security module of the kernel may be in the way: name another process of the container'
+	fi
 }
 
 # Prints the process that is PID 1 where PID is: itself, or one that is seen from here.

@@ -27,7 +27,18 @@ load lab.bash
 	[[ $output == *'NO: nothing is mounted below its directory: '* && $output == *'NO: none of its files is left: '* ]] || fail "$output"
 	gone "$bench" || fail 'the benchmark goes on'
 	[ -e lab/rootfs ]
-	umount lab/mounted target
+	umount lab/mounted
+	# Where no lab was made it is somebody's own.
+	mv lab/.lab .
+	start scripts/bench --quick
+	until_true runs_program "$started" bench
+	run -1 --separate-stderr -- scripts/lab down
+	same "lab down: a benchmark works in $PWD/lab, process $started, and no lab was made there (it has no .lab): wait for its end, or end it: kill $started" "$stderr"
+	! gone "$started"
+	mv .lab lab/
+	kill "$started"
+	finish
+	umount target
 	rmdir lab/mounted
 	run -0 --separate-stderr -- lab down
 	same $'bench\nreport.pdf' "$(ls lab)"
@@ -35,12 +46,21 @@ load lab.bash
 	[ ! -e lab ]
 }
 
-@test "down removes only what the lab made: where no lab was it refuses, beside one it names and leaves the rest" {
-	mkdir rootfs report
-	echo mine | tee rootfs/file report/file lab.log
-	run -1 --separate-stderr env LAB_DIR=. "$top/scripts/lab" down --all
-	same "lab down: $PWD holds rootfs lab.log report, and no lab was made there (it has no .lab): name the lab's directory in LAB_DIR, or remove this by hand" "$stderr"
-	[ "$(sort -u rootfs/file report/file lab.log)" = mine ]
+@test "down removes only what the lab made: the rest it names and leaves, where no lab was and beside one, any number of times" {
+	mkdir srv srv/rootfs srv/report
+	echo mine | tee srv/rootfs/file srv/report/file srv/lab.log
+	truncate -s 1M srv/disk.img
+	disk=$(losetup --find --show srv/disk.img)
+	run -1 --separate-stderr env LAB_DIR=srv "$top/scripts/lab" down --all
+	[[ $output == *"NO: no loop device shows a file of it: $disk "* ]] || fail "$output"
+	[ -n "$(losetup --associated srv/disk.img)" ]
+	losetup --detach "$disk"
+	for _ in 1 2; do
+		run -0 --separate-stderr env LAB_DIR=srv "$top/scripts/lab" down --all
+		same 'lab down: not made by the lab, as far as is known (there is no .lab), and left as it is: rootfs lab.log report' "${stderr_lines[0]}"
+		[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] || fail "$output"
+		[ "$(sort -u srv/rootfs/file srv/report/file srv/lab.log)" = mine ]
+	done
 	# A tree of one's own is used, and stays.
 	have_tree
 	echo lab.img >lab/.lab
@@ -50,6 +70,9 @@ load lab.bash
 	before=$(find lab/rootfs lab/bench lab/report.pdf | sort)
 	run -0 --separate-stderr -- lab down --all
 	[[ $stderr == *'lab down: not made by the lab, and left as it is: rootfs bench report.pdf'* ]] || fail "$stderr"
+	same "$before" "$(find lab -mindepth 1 | sort)"
+	run -0 --separate-stderr -- lab down --all
+	[[ $stderr == *', and left as it is: rootfs bench report.pdf'* ]] || fail "$stderr"
 	same "$before" "$(find lab -mindepth 1 | sort)"
 	rm -r lab
 }
@@ -109,15 +132,15 @@ load lab.bash
 	rm lab/.lab
 	before=$(ls -A lab)
 	run -0 --separate-stderr -- lab down
-	[[ $stderr == *'lab down: not made by the lab, as far as is known, and left as it is: rootfs lab.img home.img lab.log'* ]] || fail "$stderr"
+	[[ $stderr == *'lab down: not made by the lab, as far as is known (there is no .lab), and left as it is: rootfs lab.img home.img lab.log'* ]] || fail "$stderr"
 	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] || fail "$output"
 	same "$before" "$(ls -A lab)"
 	[ -z "$(lab_pid)" ]
 	[ -z "$(directories)" ]
 	same '' "$(ip -o link show type bridge)$(nft list ruleset)"
-	# With nothing that runs there is no sign of a lab.
-	run -1 --separate-stderr -- lab down
-	[[ $stderr == *'and no lab was made there (it has no .lab)'* ]] || fail "$stderr"
+	# Once more: nothing to do.
+	run -0 --separate-stderr -- lab down
+	[[ $stderr == *'and left as it is: rootfs lab.img home.img lab.log'* ]] || fail "$stderr"
 	same "$before" "$(ls -A lab)"
 	rm -r lab
 }

@@ -71,6 +71,42 @@ pub fn members_of_all(directory: &Path) -> Vec<u32> {
     all
 }
 
+/// The processes in a group and in those below it that stay there by themselves. Who was killed with the program is there
+/// for a moment longer, and so is who ends now. Between taking its SIGKILL and being on the way out a process shows neither,
+/// so who seems to stay is looked at twice.
+pub fn staying(directory: &Path) -> Vec<u32> {
+    let look = || -> Vec<u32> {
+        members_of_all(directory).into_iter().filter(|process| !is_ending(*process)).collect()
+    };
+    let mut staying = look();
+    if !staying.is_empty() {
+        std::thread::sleep(Duration::from_millis(2));
+        let still = look();
+        staying.retain(|process| still.contains(process));
+    }
+    staying
+}
+
+/// Whether every thread of a process is on the way out. The first may have ended long before the others.
+fn is_ending(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let stats: Vec<String> =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok()).collect();
+    !stats.is_empty() && stats.iter().all(|stat| tells_end(stat))
+}
+
+/// Whether a thread's `stat`, as in proc(5), tells of its end: it is a zombie, exits, or SIGKILL waits for it.
+fn tells_end(stat: &str) -> bool {
+    const PF_EXITING: u64 = 0x4;
+    const SIGKILL: u64 = 1 << (Signal::SIGKILL as u64 - 1);
+    // The name stands in brackets and may hold any character; the third field follows it.
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let has = |number: usize, bit| {
+        fields.get(number - 3).and_then(|text| text.parse().ok()).is_some_and(|bits: u64| bits & bit != 0)
+    };
+    matches!(fields[0], "Z" | "X") || has(9, PF_EXITING) || has(31, SIGKILL)
+}
+
 /// The names of the groups in a group.
 pub fn children(directory: &Path) -> Vec<OsString> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
@@ -229,6 +265,22 @@ pub fn door(hierarchy: &Hierarchy, group: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use std::ffi::OsStr;
+
+    #[test]
+    fn the_end_of_a_process_is_told_from_its_stat() {
+        let stat = |state, flags, pending| {
+            format!(
+                "7 (a) Z (b) {state} 1 7 7 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0 0 0 0 0 0 0 {pending} 0 0 0"
+            )
+        };
+        assert!(!tells_end(&stat("S", 4194304, 0)));
+        assert!(!tells_end(&stat("R", 4194304, 1 << 14)));
+        assert!(tells_end(&stat("R", 4194304, 1 << 8)));
+        assert!(tells_end(&stat("R", 4194308, 0)));
+        assert!(tells_end(&stat("Z", 4194304, 0)));
+        assert!(!tells_end(""));
+        assert!(!is_ending(std::process::id()));
+    }
 
     #[test]
     fn a_group_is_walked_by_name_whatever_its_bytes() {

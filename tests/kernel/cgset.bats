@@ -253,6 +253,25 @@ cgset: hint: end them: cgset --kill GROUP" --remove "$group"
 	no_groups
 }
 
+@test "--kill of a transient group: its cgset ends silently, though who was killed is there a moment longer" {
+	# What holds memory takes longer to end than the program.
+	holder='$x = "x" x 50e6; open F, ">", "ready$$"; sleep 1000'
+	for _ in 1 2 3; do
+		rm -f ready*
+		start cgset --transient "$group" -- sh -c 'for _ in 1 2 3; do perl -e "$1" & done; exec sleeper 1000' - "$holder" 2>said
+		until_true ready_are 3
+		until_true pgrep -x sleeper
+		cgset --kill "$group"
+		finish
+		same '137:' "$status:$(cat said)"
+		no_groups
+	done
+}
+
+ready_are() {
+	[ "$(find . -name 'ready*' | wc -l)" = "$1" ]
+}
+
 @test "kill -9 of any process of it at a random moment, many times: what is left the next one removes" {
 	for round in $(seq "$ROUNDS"); do
 		# With --pid, whose first process takes all others along.

@@ -168,18 +168,18 @@ pub fn move_members(from: &Path, to: &Path) -> Result<(), Refusal> {
 /// How often a group is looked through for those that were forked meanwhile.
 const ROUNDS: usize = 100;
 
-/// Ends whoever is in a group, and says who that was, in the name of the group that is given.
+/// Ends whoever is in a group, and says who would have stayed there, in the name of the group that is given.
 pub fn end_members(
     home: &Path,
     freezer: Option<(&Path, Version)>,
     named: Option<&str>,
 ) -> Result<Answer, Refusal> {
-    let ended = group::end_members(home, freezer)?;
-    if ended.is_empty() {
+    let staying = named.map(|_| group::staying(home)).unwrap_or_default();
+    if group::end_members(home, freezer)?.is_empty() {
         return Ok(Answer::AlreadyThere);
     }
-    if let Some(name) = named {
-        let those = group::listed(&ended);
+    if let Some(name) = named.filter(|_| !staying.is_empty()) {
+        let those = group::listed(&staying);
         say(&format!("cgset: {name}: still in the group when the program had ended, and killed: {those}\n"));
     }
     Ok(Answer::zero())

@@ -104,7 +104,8 @@ cleanup() {
 	fi
 	exec 8<&-
 	[ -z "$device" ] || losetup --detach "$device" 2>/dev/null || :
-	remove_groups
+	! remove_groups || [ "$verb" != run ] || rm -f "$dir/groups"
+	remove_nspawn_groups
 	[ -z "${trial-}" ] || { umount "$tree/mnt" 2>/dev/null || :; rm -rf "$trial"; }
 	[ -z "$outer" ] || [ "$verb" != run ] || rm -rf --one-file-system "$work" || say "to be removed by hand: $work"
 	progress ''
@@ -134,24 +135,6 @@ remove_nspawn_groups() {
 	nspawn_groups | while read -r left; do
 		printf '%s\n' "$others_groups" | grep -qxF "$left" || rmdir "$left" 2>/dev/null || :
 	done
-}
-
-# Removes the groups that LXC, runc and systemd-nspawn leave, when the last process has left them.
-remove_groups() {
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		own_groups -depth -type d -exec rmdir {} + 2>/dev/null || :
-		remove_nspawn_groups
-		[ -n "$(own_groups -type d)" ] || return 0
-		own_groups -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u |
-			while read -r pid; do kill -s KILL "$pid" 2>/dev/null || :; done
-		sleep 0.3
-	done
-	say "these groups are still there:" && own_groups -type d >&2
-}
-
-# Finds in the groups that are this bench's, and in none whose name only begins like theirs.
-own_groups() {
-	find /sys/fs/cgroup \( -path "*/$group" -o -path "*/$group/*" -o -path "*/$group-*" \) "$@" 2>/dev/null
 }
 
 others_groups=$(nspawn_groups)

@@ -289,6 +289,40 @@ check_place() {
 	[ "$status" = 143 ] && [ ! -e "$own" ] && gone "$held"
 }
 
+@test "killed, it leaves groups, which the next one with that DIR removes, or lab down; nobody else's" {
+	local tree name killed
+	make_play
+	touch tree/hold
+	# shellcheck disable=SC2086 # a list of mount points
+	tree=$(printf '%s\n' $trees | grep -v cpuset | head -n 1)
+	for round in bench down; do
+		start_bench --only cpu/lxc --blocks 1 --file-size 1M 2>said
+		wait_held
+		[ -n "$held" ] || fail "it has ended: $(cat said)"
+		name=$(cat dir/groups)
+		killed=$inner
+		kill -9 "$inner" "$bench"
+		finish "$bench"
+		# Another bench's, and one that only begins like its own.
+		mkdir "$tree/bench-$killed-1" "$tree/${name}5"
+		groups_left | grep -q "/$name" || fail 'nothing is left, and nothing shown'
+		if [ "$round" = bench ]; then
+			rm tree/hold
+			run -0 --separate-stderr "$top/scripts/bench" --tree tree --dir dir --only cpu/lxc --blocks 1 --file-size 1M
+			touch tree/hold
+			rm -r dir
+		else
+			mkdir lab
+			mv dir lab/bench
+			run -0 --separate-stderr env LAB_DIR=lab LAB_NAME="bench-$$" "$top/scripts/lab" down
+			[ ! -e lab/bench/groups ]
+		fi
+		same "$(printf '%s\n' "$tree/${name}5" "$tree/bench-$killed-1" | sort)" "$(groups_left | sort)"
+		rmdir "$tree/bench-$killed-1" "$tree/${name}5"
+		until_true gone "$held"
+	done
+}
+
 @test "what cannot run is missing, with the reason, status 1, and is tried again; the rest is measured" {
 	local before
 	make_play

@@ -118,6 +118,29 @@ awks() {
 	rmdir dir
 }
 
+@test "--plan needs no tree, nor root: N stands for what is measured first; a DIR that was begun has its amounts and its refusals" {
+	run -0 --separate-stderr bench --plan --quick
+	[ -z "$stderr" ]
+	[[ $output == *$'\n'"tree      $PWD/lab/rootfs (no sysbench there; scripts/rootfs debian DIR --include sysbench makes such a tree)"$'\n'* ]]
+	[[ $output == *$'\ncells     64\nblocks    1 to warm up, 6 that count\ncpu: sysbench cpu --threads=1 --cpu-max-prime=10000 --events=N '* ]]
+	[[ $output == *$'\nruns      448, of which 448 are to be done\nestimate  '* ]]
+	same "$(ls -A)" ''
+	mkdir ../fakes
+	printf '#!/bin/sh\necho 1000\n' >../fakes/id
+	chmod 755 ../fakes/id
+	same "$(PATH=$BATS_TEST_TMPDIR/fakes:$PATH bench --plan --quick)" "$output"
+	make_tree
+	make_settings dir 6 30 ''
+	echo cpu=700 >>dir/settings
+	rm -r tree
+	run -0 --separate-stderr bench --plan --quick --tree tree --dir dir
+	[[ $output == *' (no sysbench there; '*' --events=700 '* ]]
+	run -1 --separate-stderr bench --plan --full --tree tree --dir dir
+	[[ $stderr == "bench: $PWD/dir was begun with blocks 6, and this asks for 30"$'\nbench: hint: '* ]]
+	run -1 --separate-stderr bench --quick --tree tree --dir dir
+	[[ $stderr == 'bench: there is no sysbench in '* ]]
+}
+
 @test "the order: every block has every cell once, another order every block and for another seed, the same for the same" {
 	local awk first
 	printf '%s\n' cpu/host cpu/lxc threads/host threads/lxc memory-read/host >cells

@@ -90,15 +90,19 @@ time_left() {
 	fi
 }
 
-# Prints what would be run. Where nothing has begun, the amounts are measured for it.
+# Prints what would be run. Where nothing has begun, the amounts are measured for it, or are N where nothing can be.
 print_plan() {
+	no_tree=
+	has_sysbench || no_tree=' (no sysbench there; scripts/rootfs debian DIR --include sysbench makes such a tree)'
 	if [ -f "$dir/settings" ]; then
 		read_settings
+	elif [ -n "$no_tree" ]; then
+		cpu=N threads=N memory_read=N memory_write=N seqrd=N rndrd=N seqwr=N rndwr=N
 	else
 		calibrate
 	fi
 	echo "results   $dir"
-	echo "tree      $tree"
+	echo "tree      $tree$no_tree"
 	echo "places    $(cells | cut -d/ -f2 | awk '!seen[$1]++' | xargs)"
 	echo "cells     $(cells | wc -l)"
 	echo "blocks    1 to warm up, $blocks that count"

@@ -121,6 +121,8 @@ check_settings() {
 		eval "now=\$$name"
 		was=$(sed -n "s/^$name=//p" "$dir/settings")
 		[ "$now" != "$was" ] || continue
+		# A plan runs none.
+		[ "$verb,$name,$now" != plan,sysbench, ] || continue
 		anew="name another --dir to begin anew, or remove $dir"
 		# With another program no words lead back.
 		[ "$name" = sysbench ] || anew="$(quote "$here/bench" --dir "$dir") $(begun_words "$dir") goes on there; $anew"

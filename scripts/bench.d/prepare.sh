@@ -107,12 +107,24 @@ cleanup() {
 	! remove_groups || [ "$verb" != run ] || rm -f "$dir/groups"
 	remove_nspawn_groups
 	[ -z "${trial-}" ] || { umount "$tree/mnt" 2>/dev/null || :; rm -rf "$trial"; }
-	[ -z "$outer" ] || [ "$verb" != run ] || rm -rf --one-file-system "$work" || say "to be removed by hand: $work"
+	[ -z "$outer" ] || [ "$verb" != run ] || remove_work
 	progress ''
 	case $status in
 	129 | 130 | 143) say "ended by a signal; started again with the same words it goes on" ;;
 	esac
 	exit "$status"
+}
+
+# Removes the tree, the image and the files, which may take half a minute: who has interrupted it is told.
+remove_work() {
+	[ -d "$work" ] || return 0
+	size=$(du -sm "$work" 2>/dev/null | cut -f1)
+	progress ''
+	case $status in
+	129 | 130 | 143) say "removing $size MiB in $(quote "$work") ..." ;;
+	*) progress "removing $size MiB in $(quote "$work")" ;;
+	esac
+	rm -rf --one-file-system "$work" || say "to be removed by hand: $work"
 }
 
 # Prints the groups that systemd-nspawn makes below the one it is started in, and leaves, where they are.

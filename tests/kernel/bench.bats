@@ -250,6 +250,7 @@ check_place() {
 		kill -s "${signal%:*}" "$bench"
 		finish "$bench"
 		[ "$status" = "${signal#*:}" ] || fail "$signal: $status: $(cat said)"
+		grep -qE '^bench: removing [0-9]+ MiB in dir/work \.\.\.$' said || fail "$(cat said)"
 		[ -z "$(groups_left)" ] && [ ! -e dir/work ] && no_loop_left && no_process_left ||
 			fail "$signal: $(groups_left) $(ls dir) $(loops_on "$PWD") $(processes_left)"
 		rows=$(cat dir/warmup.csv dir/runs.csv | grep -v order)
@@ -258,6 +259,7 @@ check_place() {
 	done
 	rm tree/hold
 	run -0 --separate-stderr "$top/scripts/bench" --tree tree --dir dir --only 'cpu/*' --blocks 1 --seed 3 --file-size 1M
+	[ -z "$stderr" ] || fail "$stderr"
 	same "$(cut -d' ' -f1 dir/plan)" "$(cat dir/warmup.csv dir/runs.csv | grep -v order | cut -d, -f1)"
 	# All done: nothing is run once more.
 	before=$(cat dir/runs.csv)

@@ -87,10 +87,27 @@ make_results() {
 	done
 	run -1 env LAB_NAME='a b' "$top/scripts/lab" show
 	[[ $output == *'LAB_NAME: "a b" is no name'* ]]
-	for size in 64 64k M big 1MG G1M 6-4M; do
+	for size in 64 64k M big 1MG G1M 6-4M 0M 08M 1.5G; do
 		run -1 lab up --home "$size"
-		[[ $output == *"--home $size: a size such as 64M or 1G"* ]] || return
+		[ "$output" = "lab up: --home $size: that is no whole number of M or G
+lab up: while: the file is written full of zeros, so many M of them
+lab up: hint: as in 64M or 1G" ] || return
 	done
+	run -1 lab up --home 9999999G
+	[[ $output =~ ^'lab up: --home 9999999G: no more than '[0-9]+"M is free in $PWD"$'\nlab up: while: ' ]]
+	for size in 64 big 0G 1.2.3G 2X 2Gi -1G; do
+		run -1 lab up --size "$size"
+		[ "$output" = "lab up: --size $size: that is no size
+lab up: while: the image of the tree is made as large as that
+lab up: hint: a number and a unit, as in 2G; a plain number would count bytes" ] || return
+	done
+	# Who is not root has come further with what is right.
+	fake id 'echo 1000'
+	for size in 96M 1.5G .5T 2GiB 96000KB; do
+		run -1 lab up --size "$size" --home 2M
+		[[ $output == 'lab up: it takes root: '* ]] || return
+	done
+	rm "$BATS_TEST_TMPDIR.fakes/id"
 	run -1 lab up --tree moss
 	[[ $output == *'--tree moss: auto, debian, host or busybox'* ]]
 	[ -z "$(ls -A)" ]

@@ -39,6 +39,11 @@ load lab.bash
 	run -0 --separate-stderr -- up
 	same "$before" "$(stat -c '%i %n' lab/* && lab_pid)"
 	[[ $stderr != *careful* ]] || fail "$stderr"
+	run -0 --separate-stderr -- up --size 97M --home 17M
+	same "$before" "$(stat -c '%i %n' lab/* && lab_pid)"
+	for option in size home; do
+		[[ $stderr == *"careful: --$option is for a new one: LAB_NAME=$LAB_NAME $top/scripts/lab down first"* ]] || fail "$stderr"
+	done
 	run -0 --separate-stderr -- up --memory 1G
 	[[ $stderr == *"careful: --memory, --cpus and --pids are for a new one: LAB_NAME=$LAB_NAME $top/scripts/lab down first"* ]] || fail "$stderr"
 	run -0 "$BOXUTILS_BIN/cgset" --stat "$LAB_NAME"
@@ -48,6 +53,15 @@ load lab.bash
 	"$top/scripts/container" stop "$LAB_NAME"
 	up 2>/dev/null
 	[ "$(inside cat /note)" = kept ]
+}
+
+@test "up: a limit that is none is refused before anything is made" {
+	for words in '--memory 5X' '--cpus many' '--pids few'; do
+		# shellcheck disable=SC2086 # words
+		run -1 --separate-stderr -- up $words
+		[[ $stderr == "cgset: $words: "* ]] || fail "$stderr"
+		[ ! -e lab ]
+	done
 }
 
 @test "up --tree-only: the tree and nothing else, and no container" {

@@ -168,7 +168,7 @@ fn join(facts: &Facts, is_born: bool) -> Option<Step<Call>> {
 
 /// What the waiting parent does when the program has ended.
 fn after(facts: &Facts, cli: &Cli) -> Vec<Step<Call>> {
-    let mut steps: Vec<Step<Call>> = reporting::oom(facts).into_iter().collect();
+    let mut steps: Vec<Step<Call>> = reporting::oom(facts, cli).into_iter().collect();
     if cli.transient {
         steps.push(end(
             facts,

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 /// A call; each variant is named after what becomes of the report.
 #[derive(Debug)]
 pub enum ReportCall {
-    /// `memory.oom_control` or `memory.events`
-    ReportOom { name: String, directory: PathBuf, version: Version },
+    /// `memory.oom_control` or `memory.events`; with the limit as it was typed
+    ReportOom { name: String, directory: PathBuf, version: Version, typed: Option<String> },
     /// The files that count, before or after the program
     ReadUsage { groups: Vec<(Hierarchy, PathBuf)>, is_over: bool },
     /// open(2) of the file for the report; of a FIFO, which waits for who reads it, a handle only
@@ -68,7 +68,7 @@ impl ReportCall {
     /// The classic command that does the same.
     pub fn shell(&self) -> Shell {
         match self {
-            ReportCall::ReportOom { name, directory, version } => {
+            ReportCall::ReportOom { name, directory, version, .. } => {
                 let found =
                     text(&["! grep -q '^oom_kill [1-9]' "], &directory.join(oom_file(*version)), " || echo ");
                 let said = quote(format!("cgset: {name}: out of memory").as_ref());
@@ -105,9 +105,9 @@ impl ReportCall {
     /// The kernel refused.
     pub fn run(&self, kept: &mut Kept) -> Result<Answer, Refusal> {
         match self {
-            ReportCall::ReportOom { name, directory, version } => {
+            ReportCall::ReportOom { name, directory, version, typed } => {
                 let before = kept.notes.oom_kills_before();
-                if let Some(line) = stat::oom_line(name, directory, *version, before) {
+                if let Some(line) = stat::oom_line(name, directory, *version, before, typed.as_deref()) {
                     say(&line);
                 }
             }

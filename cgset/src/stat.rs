@@ -136,11 +136,25 @@ fn oom_kills(directory: &Path, version: Version) -> Option<u64> {
 
 /// The whole chain takes half of this until its program runs, and a program that is small starts in it.
 const A_START: u64 = 4 << 20;
-const TOO_LITTLE: &str = "cgset: hint: so little hardly holds the start of a program, nor that of each tool of a chain before it: --memory 16M leaves room for them\n";
+const TOO_LITTLE: &str = "so little hardly holds the start of a program, nor that of each tool of a chain before it: --memory 16M leaves room for them";
+
+/// Who types a plain number so small has thought of another unit.
+fn too_little(typed: Option<&str>) -> String {
+    let bare = typed.filter(|text| text.parse().is_ok_and(|number: u64| number < 64 << 10));
+    let unit =
+        bare.map(|text| format!("--memory {text} counts bytes, was {text}M meant? ")).unwrap_or_default();
+    format!("cgset: hint: {unit}{TOO_LITTLE}\n")
+}
 
 /// What is said when a member was killed for want of memory; nothing where none was.
-/// `before` were killed before that.
-pub fn oom_line(name: &str, directory: &Path, version: Version, before: u64) -> Option<String> {
+/// `before` were killed before that, and `typed` is the limit as it was given.
+pub fn oom_line(
+    name: &str,
+    directory: &Path,
+    version: Version,
+    before: u64,
+    typed: Option<&str>,
+) -> Option<String> {
     let kills = oom_kills(directory, version)?.checked_sub(before).filter(|kills| *kills > 0)?;
     let (limit, peak) = match version {
         Version::One => ("memory.limit_in_bytes", "memory.max_usage_in_bytes"),
@@ -153,8 +167,8 @@ pub fn oom_line(name: &str, directory: &Path, version: Version, before: u64) -> 
     let is_its_own = |limit: &u64| peak.is_none_or(|peak| peak + peak / 8 >= *limit);
     let limit = limit.filter(is_its_own);
     let hint = match limit {
-        Some(limit) if limit < A_START => TOO_LITTLE,
-        _ => "",
+        Some(limit) if limit < A_START => too_little(typed),
+        _ => String::new(),
     };
     let limit = limit.map(size::human);
     let limit = limit.unwrap_or_else(|| "the limit of a group above".into());
@@ -172,6 +186,15 @@ mod tests {
         assert_eq!(keyed(text, "oom_kill"), Some(3));
         assert_eq!(keyed(text, "oom"), None);
         assert_eq!(keyed("", "oom_kill"), None);
+    }
+
+    #[test]
+    fn a_limit_that_is_too_small_for_want_of_a_unit_is_told_so() {
+        let told = |typed| too_little(typed).replace(TOO_LITTLE, "");
+        assert_eq!(told(Some("64")), "cgset: hint: --memory 64 counts bytes, was 64M meant? \n");
+        for typed in [None, Some("64K"), Some("128KiB"), Some("65536"), Some("max")] {
+            assert_eq!(told(typed), "cgset: hint: \n");
+        }
     }
 
     #[test]

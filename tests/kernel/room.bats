@@ -47,6 +47,10 @@ no_room() {
 	run -137 --separate-stderr -- cgset --transient --memory 128K "$group" -- nsexec --pid -- true
 	[[ $stderr == "cgset: $group: out of memory: "[1-9]*" process"*" killed at 128K, peak "*"
 cgset: hint: so little hardly holds the start of a program, "*": --memory 16M leaves room for them" ]] || fail "$stderr"
+	run -137 --separate-stderr -- cgset --transient --memory 64 "$group" -- nsexec --pid -- true
+	[[ $stderr == *"cgset: hint: --memory 64 counts bytes, was 64M meant? so little hardly holds "* ]] || fail "$stderr"
+	run -137 --separate-stderr -- cgset --transient --memory 128K "$group" -- nsexec --pid -- true
+	[[ $stderr != *meant* ]] || fail "$stderr"
 	enough=$(sed -n 's/.*hint: .*--memory \([0-9]*M\) leaves room.*/\1/p' <<<"$stderr")
 	run -0 --separate-stderr -- cgset --transient --memory "$enough" "$group" -- nsexec --pid --init -- true
 	[ -z "$stderr" ] || fail "$stderr"

@@ -45,7 +45,7 @@ pub fn after(facts: &Facts, cli: &Cli) -> Option<Step<Call>> {
 }
 
 /// A kill for want of memory, wherever the group's memory is accounted for.
-pub fn oom(facts: &Facts) -> Option<Step<Call>> {
+pub fn oom(facts: &Facts, cli: &Cli) -> Option<Step<Call>> {
     let memory = facts.carriers.iter().find(|one| one.controllers.iter().any(|name| name == "memory"))?;
     Some(Step::new(
         "from outside a kill for want of memory looks like any other: say it",
@@ -53,6 +53,7 @@ pub fn oom(facts: &Facts) -> Option<Step<Call>> {
             name: name_of(facts),
             directory: memory.mount.join(&facts.group),
             version: memory.version,
+            typed: cli.memory.clone(),
         }),
     ))
 }

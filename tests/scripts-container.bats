@@ -59,6 +59,12 @@ hint_of() {
 	refused 'no verb' 'container --help lists them'
 	refused 'there is no verb fly' 'container --help lists them' fly
 	refused 'no image' 'container run IMG; rootfs busybox DIR and mkimg --from DIR IMG make one' run
+	local cure='it goes before: container run root -- PROG, or container run --image root -- PROG'
+	refused 'no image: root stands after --, where PROG begins' "$cure" run --memory 64M -- root
+	refused 'no image: root stands after --, where PROG begins' "$cure" run -- root ls -l
+	refused 'no image' 'container run IMG; rootfs busybox DIR and mkimg --from DIR IMG make one' run --
+	run -0 container run --image root -- ls -l
+	becomes root ls -l
 	refused '--name wants a value' 'container run --help lists what it takes' run --name
 	refused '--cap-drop wants a value' 'container run --help lists what it takes' run --cap-drop
 	refused 'no name' 'container exec NAME PROG; container ps lists the names' exec

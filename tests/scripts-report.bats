@@ -162,6 +162,19 @@ points_of() {
 	[[ $(words_of report.pdf) == *'is its number one'* ]]
 }
 
+@test "a call that is wider than the page is broken at its commas and bars, and none is cut at the margin" {
+	local at
+	printf '%s\n' 'pivot     9/9 what is long' "          capset({effective=$(printf 'cap_number_%s,' $(seq 10)) inheritable=0})" \
+		"          open($(printf 'O_NUMBER_%s|' $(seq 10))O_END)" >>"$results/explain.txt"
+	"$build" --dir "$results" --output report.pdf
+	[[ $(words_of report.pdf) == *capset*cap_number_10*inheritable=0*O_NUMBER_10*O_END* ]]
+	# A page is 595 points wide, and its margin 62; a comma may hang out a little.
+	pdftotext -bbox report.pdf words.html
+	[ "$(grep -c '<word ' words.html)" -gt 1000 ]
+	at=$(sed -n 's/.*<word .*xMax="\([0-9]*\)[."].*/\1/p' words.html | sort -n | tail -n 1)
+	[ "$at" -gt 500 ] && [ "$at" -le 537 ] || { echo "a word ends at $at"; false; }
+}
+
 @test "--keep-sources: the plots with units on their axes, and the numbers they show" {
 	"$build" --dir "$results" --output report.pdf --keep-sources kept
 	for plot in attributes ladder starts order; do [ -s "kept/$plot.svg" ]; done

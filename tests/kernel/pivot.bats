@@ -123,7 +123,7 @@ container=boxutils" "$(environment --env A=b=c --env EMPTY= --env SECRET --env U
 	run --separate-stderr with_mounts 'mount --bind pattern /proc/sys/kernel/core_pattern; exec setpriv --bounding-set=-sys_resource pivot "$1" echo ran' "$root"
 	[ "$status $output" = "0 ran" ]
 	same "pivot: warning: setrlimit(RLIMIT_CORE, {1, 1}): Operation not permitted (EPERM)
-pivot: warning: while: a core dump is written by the host, outside of all this: write none
+pivot: warning: while: a core dump is written by the host, outside of all this: write none; with 1 the program that core_pattern may name is not started either, with 0 it is
 pivot: warning: hint: the hard limit is 0, with which dumps still go to the program in core_pattern: start it with ulimit -c 1" "$stderr"
 }
 

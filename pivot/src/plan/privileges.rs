@@ -30,7 +30,7 @@ pub fn before_the_pivot(facts: &Facts, environment: Vec<(OsString, OsString)>) -
         Privilege::JoinSessionKeyring,
     ));
     steps.push(
-        step("a core dump is written by the host, outside of all this: write none", Privilege::LimitCore)
+        step("a core dump is written by the host, outside of all this: write none; with 1 the program that core_pattern may name is not started either, with 0 it is", Privilege::LimitCore)
             .optional(),
     );
     steps.push(step("files are made with the usual mode, whatever the caller's was", Privilege::SetUmask));

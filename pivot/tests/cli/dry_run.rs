@@ -98,7 +98,7 @@ mount -t tmpfs -o nosuid,nodev,noexec,mode=1777,size=64m tmpfs ./dev/shm
 # what the caller ignores or blocks is no business of the program's
 # variables of the host may hold its secrets, and name its paths
 # no command does this: keys of the host's session would be in reach: begin a session without any
-# a core dump is written by the host, outside of all this: write none
+# a core dump is written by the host, outside of all this: write none; with 1 the program that core_pattern may name is not started either, with 0 it is
 [ "$(ulimit -H -c)" = 0 ] || prlimit --pid $$ --core=1:1
 # files are made with the usual mode, whatever the caller's was
 umask 022

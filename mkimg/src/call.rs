@@ -5,7 +5,7 @@ use crate::cli::Alloc;
 use crate::image::{HOST_FULL, IMAGE_EMPTY, IMAGE_FULL, NO_INODES, State};
 use crate::mkfs::Recipe;
 use crate::tree::Identity;
-use crate::{list, script};
+use crate::{list, script, temporary};
 use chain::{Answer, Attached, LoopFlags, Refusal, Shell, array, quoted, why_no_loop};
 use nix::errno::Errno;
 use std::fmt::{self, Display};
@@ -14,9 +14,11 @@ use std::path::PathBuf;
 /// A call; each variant is named after what it makes or the system call.
 #[derive(Debug)]
 pub enum Call {
+    /// open(2), flock(2), unlink(2) of what a killed one left
+    RemoveLeftover { path: PathBuf },
     /// open(2) with O_TMPFILE
     CreateNameless { directory: PathBuf, image: PathBuf },
-    /// open(2) with O_EXCL
+    /// open(2) with O_EXCL, flock(2)
     CreateNamed { temporary: PathBuf, image: PathBuf },
     /// unlink(2)
     RemoveNamed { temporary: PathBuf },
@@ -42,7 +44,7 @@ pub enum Call {
     SyncFile,
     /// linkat(2)
     Link { to: PathBuf },
-    /// linkat(2), rename(2)
+    /// flock(2), linkat(2), rename(2)
     LinkOver { temporary: PathBuf, to: PathBuf },
     /// renameat2(2)
     Rename { temporary: PathBuf, to: PathBuf, over: bool },
@@ -68,11 +70,16 @@ pub enum On {
 impl Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
+            Call::RemoveLeftover { path } => {
+                let path = quoted(path);
+                write!(f, "open({path}, O_RDWR|O_NOFOLLOW)\nflock(leftover, LOCK_EX|LOCK_NB)\nunlink({path})")
+            }
             Call::CreateNameless { directory, .. } => {
                 write!(f, "open({}, O_TMPFILE|O_RDWR, 0666)", quoted(directory))
             }
             Call::CreateNamed { temporary, .. } => {
-                write!(f, "open({}, O_CREAT|O_EXCL|O_RDWR, 0666)", quoted(temporary))
+                let temporary = quoted(temporary);
+                write!(f, "open({temporary}, O_CREAT|O_EXCL|O_RDWR, 0666)\nflock(image, LOCK_EX|LOCK_NB)")
             }
             Call::RemoveNamed { temporary } => write!(f, "unlink({})", quoted(temporary)),
             Call::Allocate { size, how } => match how {
@@ -109,7 +116,11 @@ impl Display for Call {
             Call::SyncFile => f.write_str("fsync(image)"),
             Call::Link { to } => write!(f, "linkat(image, {})", quoted(to)),
             Call::LinkOver { temporary, to } => {
-                write!(f, "linkat(image, {0})\nrename({0}, {1})", quoted(temporary), quoted(to))
+                let (temporary, to) = (quoted(temporary), quoted(to));
+                write!(
+                    f,
+                    "flock(image, LOCK_EX|LOCK_NB)\nlinkat(image, {temporary})\nrename({temporary}, {to})"
+                )
             }
             Call::Rename { temporary, to, over } => {
                 let flags = if *over { "0" } else { "RENAME_NOREPLACE" };
@@ -135,6 +146,7 @@ impl chain::Call for Call {
 
     fn run(&self, state: &mut State) -> Result<Answer, Refusal> {
         match self {
+            Call::RemoveLeftover { path } => temporary::remove_left(path),
             Call::CreateNameless { directory, .. } => state.create_nameless(directory),
             Call::CreateNamed { temporary, .. } => state.create_named(temporary),
             Call::RemoveNamed { temporary } => state.remove_named(temporary),

@@ -71,10 +71,11 @@ impl Source {
         Ok(if about.is_dir() { Source::Tree(from.into()) } else { Source::Archive(from.into()) })
     }
 
-    /// Walks a tree or reads the headers of an archive. `image` is the file that must not be copied into itself.
-    pub fn measure(&self, image: Option<Identity>) -> Result<Content, Failure> {
+    /// Walks a tree or reads the headers of an archive. `image` is the file that must not be copied into itself; the
+    /// files `but` will be gone by then.
+    pub fn measure(&self, image: Option<Identity>, but: &[Identity]) -> Result<Content, Failure> {
         let measured = match self {
-            Source::Tree(from) => measure_tree(from, image),
+            Source::Tree(from) => measure_tree(from, image, but),
             Source::Archive(from) => measure_archive(from),
         };
         measured.map_err(|refusal| {
@@ -105,25 +106,27 @@ fn measure_archive(from: &Path) -> Result<Content, Refusal> {
     Ok(content)
 }
 
-fn measure_tree(from: &Path, image: Option<Identity>) -> Result<Content, Refusal> {
+fn measure_tree(from: &Path, image: Option<Identity>, but: &[Identity]) -> Result<Content, Refusal> {
     let refused = |call: &str, errno| Refusal::at(format!("{call}({})", quoted(from)), errno);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = openat(AT_FDCWD, from, flags, Mode::empty()).map_err(|errno| refused("openat", errno))?;
     let stat = fstat(&directory).map_err(|errno| refused("fstat", errno))?;
-    let mut walk = Walk { device: stat.st_dev, image, seen: HashSet::new(), content: Content::default() };
+    let mut walk =
+        Walk { device: stat.st_dev, image, but, seen: HashSet::new(), content: Content::default() };
     walk.directory(from, directory, &stat)?;
     Ok(walk.content)
 }
 
-struct Walk {
+struct Walk<'a> {
     device: u64,
     image: Option<Identity>,
+    but: &'a [Identity],
     /// Files with several names count once.
     seen: HashSet<Identity>,
     content: Content,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn directory(&mut self, path: &Path, directory: OwnedFd, stat: &FileStat) -> Result<(), Refusal> {
         let refused =
             |path: &Path, call: &str, errno| Refusal::at(format!("{call}({})", quoted(path)), errno);
@@ -146,6 +149,7 @@ impl Walk {
                 }
                 SFlag::S_IFDIR => below.push((name.to_owned(), stat)),
                 _ if self.image == Some(identity(&stat)) => self.content.holds_image = Some(path()),
+                _ if self.but.contains(&identity(&stat)) => {}
                 _ if stat.st_nlink > 1 && !self.seen.insert(identity(&stat)) => {}
                 // Blocks of 512 bytes: fewer than the size where there are holes.
                 SFlag::S_IFREG => self.content.add((stat.st_size as u64).min(stat.st_blocks as u64 * 512)),

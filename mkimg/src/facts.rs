@@ -2,6 +2,7 @@
 
 use crate::cli::{Action, Cli};
 use crate::content::{Content, Source};
+use crate::temporary::{Leftover, left_of};
 use crate::tree::{Identity, identity};
 use chain::{Attached, Failure, Kind, Mode, attached, devices_on, in_user_namespace, quoted};
 use nix::errno::Errno;
@@ -20,6 +21,8 @@ pub struct Facts {
     pub pid: u32,
     /// What stands at IMG.
     pub existing: Option<Existing>,
+    /// What killed ones left of IMG.
+    pub leftovers: Vec<Leftover>,
     /// The directory IMG is in takes files without a name.
     pub is_nameless: bool,
     /// Bytes free where IMG is to be.
@@ -77,11 +80,13 @@ impl Facts {
         self.devices = devices_on(image);
         // A dry run must not even make a file without a name.
         self.is_nameless = matches!(mode, Mode::DryRun(_)) || takes_nameless_files(directory);
+        self.leftovers = left_of(image);
         self.mkfs = find("mkfs.ext4");
         let old = match self.existing {
             Some(Existing::Regular(identity)) => Some(identity),
             _ => None,
         };
+        let leftovers: Vec<Identity> = self.leftovers.iter().map(|left| left.identity).collect();
         if let Some(from) = &cli.from {
             let source = Source::of(from)?;
             if let Source::Tree(tree) = &source {
@@ -92,7 +97,7 @@ impl Facts {
                 Source::Archive(path) => cli.size.is_none() && path.as_os_str() != "-",
             };
             if is_knowable && self.may_be_made(cli) {
-                self.content = Some(source.measure(old)?);
+                self.content = Some(source.measure(old, &leftovers)?);
             }
             self.source = Some(source);
         }

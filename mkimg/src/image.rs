@@ -7,7 +7,7 @@ use crate::archive::Archive;
 use crate::cli::Alloc;
 use crate::mkfs::{Recipe, as_stdin};
 use crate::tree::{Copied, Identity, identity};
-use crate::{sys, tree, unpack};
+use crate::{sys, temporary, tree, unpack};
 use chain::{Answer, LoopDevice, LoopFlags, Refusal, attach, c_string, quoted};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, RenameFlags, fallocate, open, openat, renameat2};
@@ -43,7 +43,7 @@ pub const IMAGE_EMPTY: &str = "the file is empty";
 const ENOUGH: u64 = 4 << 20;
 
 /// A file is made readable for everybody the umask allows, as any other.
-const PERMISSIONS: Mode = Mode::from_bits_truncate(0o666);
+pub const PERMISSIONS: Mode = Mode::from_bits_truncate(0o666);
 
 impl State {
     fn image(&self) -> Result<&File, Refusal> {
@@ -62,8 +62,7 @@ impl State {
 
     pub fn create_named(&mut self, temporary: &Path) -> Outcome {
         sys::remove_on_signal(Box::leak(c_string(temporary)?.into_boxed_c_str()));
-        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-        self.image = Some(open(temporary, flags, PERMISSIONS)?.into());
+        self.image = Some(temporary::create(temporary)?);
         Ok(Answer::Made("image".into()))
     }
 
@@ -209,6 +208,7 @@ impl State {
     /// No call replaces a name by a nameless file, so it gets another name for a moment.
     pub fn link_over(&mut self, temporary: &Path, to: &Path) -> Outcome {
         sys::remove_on_signal(Box::leak(c_string(temporary)?.into_boxed_c_str()));
+        temporary::hold(self.image()?)?;
         self.link(temporary)?;
         if let Err(refusal) = self.rename(temporary, to, true) {
             let _ = unlink(temporary);
@@ -220,6 +220,8 @@ impl State {
     pub fn rename(&mut self, temporary: &Path, to: &Path, over: bool) -> Outcome {
         let flags = if over { RenameFlags::empty() } else { RenameFlags::RENAME_NOREPLACE };
         renameat2(AT_FDCWD, temporary, AT_FDCWD, to, flags)?;
+        // The lock was for the other name: from now on the image is whoever's comes first.
+        self.image = None;
         Ok(Answer::zero())
     }
 
@@ -238,7 +240,7 @@ impl State {
             refusal.call = Some(quoted(image));
             return Err(refusal);
         }
-        lock(&file).map_err(at(format!("flock({}, LOCK_EX|LOCK_NB)", quoted(image))))?;
+        temporary::lock(&file).map_err(at(format!("flock({}, LOCK_EX|LOCK_NB)", quoted(image))))?;
         self.image = Some(file);
         Ok(Answer::Made("image".into()))
     }
@@ -248,11 +250,6 @@ impl State {
         writeln!(stdout, "{}", self.device_path().display()).and_then(|()| stdout.flush())?;
         Ok(Answer::zero())
     }
-}
-
-#[allow(deprecated)] // nix's Flock unlocks when it is dropped; this lock has to outlive us in the loop device.
-fn lock(file: &File) -> Result<(), Errno> {
-    nix::fcntl::flock(file.as_raw_fd(), nix::fcntl::FlockArg::LockExclusiveNonblock)
 }
 
 fn copied(copied: &Copied) -> Answer {

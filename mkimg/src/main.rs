@@ -17,6 +17,7 @@ mod progress;
 mod script;
 mod sparse;
 mod sys;
+mod temporary;
 mod tree;
 mod unpack;
 mod writer;

@@ -5,9 +5,10 @@ use crate::cli::{Action, Cli};
 use crate::content::{Content, Source};
 use crate::facts::{Existing, Facts, directory_of};
 use crate::mkfs::Recipe;
+use crate::temporary::{self, Leftover};
 use chain::size::human;
 use chain::{Attached, Failure, Plan, Step, quoted};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What an image is given where nothing says how large it should be.
 const DEFAULT_SIZE: u64 = 1 << 30;
@@ -94,13 +95,26 @@ fn create(cli: &Cli, image: &Path, facts: &Facts) -> Result<Vec<Step<Call>>, Fai
         (None, Some(_)) => Some((size / 8192).max(64)),
         (None, None) => None,
     };
-    let mut steps = file(cli, image, facts, size);
+    let mut steps = left_behind(facts);
+    steps.extend(file(cli, image, facts, size));
     match facts.is_root {
         true => steps.extend(on_a_loop_device(facts, recipe)),
         false => steps.extend(on_the_file(facts, recipe)?),
     }
     steps.extend(publish(cli, image, facts));
     Ok(steps)
+}
+
+/// First, so that there is room, and so that it does not get into the image with the tree around it.
+fn left_behind(facts: &Facts) -> Vec<Step<Call>> {
+    let remove = |left: &Leftover| {
+        Step::new(
+            "a killed mkimg left this under its other name: nobody holds a lock on it, so nobody is at work on it",
+            Call::RemoveLeftover { path: left.path.clone() },
+        )
+        .optional()
+    };
+    facts.leftovers.iter().map(remove).collect()
 }
 
 fn file(cli: &Cli, image: &Path, facts: &Facts, size: u64) -> Vec<Step<Call>> {
@@ -111,7 +125,7 @@ fn file(cli: &Cli, image: &Path, facts: &Facts, size: u64) -> Vec<Step<Call>> {
             Call::CreateNameless { directory, image: image.into() },
         ),
         false => {
-            let temporary = temporary(image, facts.pid);
+            let temporary = temporary::name(image, facts.pid);
             Step::new(
                 "a file of another name beside it, for files without a name are not known here",
                 Call::CreateNamed { temporary: temporary.clone(), image: image.into() },
@@ -203,8 +217,10 @@ fn publish(cli: &Cli, image: &Path, facts: &Facts) -> Vec<Step<Call>> {
     let to = image.to_path_buf();
     let name = match (facts.is_nameless, cli.force) {
         (true, false) => Call::Link { to },
-        (true, true) => Call::LinkOver { temporary: temporary(image, facts.pid), to },
-        (false, is_forced) => Call::Rename { temporary: temporary(image, facts.pid), to, over: is_forced },
+        (true, true) => Call::LinkOver { temporary: temporary::name(image, facts.pid), to },
+        (false, is_forced) => {
+            Call::Rename { temporary: temporary::name(image, facts.pid), to, over: is_forced }
+        }
     };
     vec![
         Step::new("have the bytes on the disk before the name", Call::SyncFile),
@@ -257,13 +273,14 @@ fn check_content(cli: &Cli, facts: &Facts, size: u64) -> Result<(), Failure> {
         .hint(format!("without --size it would be {}", human(fitting))));
     }
     let taken = if cli.alloc == crate::cli::Alloc::Sparse { content.bytes } else { size };
-    if taken > facts.free {
+    let free = facts.leftovers.iter().fold(facts.free, |free, left| free.saturating_add(left.room));
+    if taken > free {
         let image = cli.image.as_deref().unwrap_or(Path::new(""));
         let what = format!(
             "{} needs {}, and the file system it would be on has {} free",
             quoted(image),
             human(taken),
-            human(facts.free)
+            human(free)
         );
         return Err(Failure::new(what).hint("make room there, or choose another place"));
     }
@@ -294,13 +311,6 @@ fn old_image(facts: &Facts) -> Option<crate::tree::Identity> {
         Some(Existing::Regular(identity)) => Some(identity),
         _ => None,
     }
-}
-
-fn temporary(image: &Path, pid: u32) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(image.file_name().unwrap_or_default());
-    name.push(format!(".mkimg-{pid}"));
-    directory_of(image).join(name)
 }
 
 #[cfg(test)]

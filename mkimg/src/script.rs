@@ -22,6 +22,13 @@ PATH=$PATH:/usr/sbin:/sbin";
 /// The face of a call in a script.
 pub fn of(call: &Call) -> Shell {
     match call {
+        Call::RemoveLeftover { path } => Shell::Line(concat([
+            OsStr::new("flock -n "),
+            &operand(path),
+            OsStr::new(" rm -f "),
+            &operand(path),
+            OsStr::new(" || :"),
+        ])),
         Call::CreateNameless { image, .. } | Call::CreateNamed { image, .. } => create(image),
         Call::RemoveNamed { .. } => line(["rm -f \"$temp\""]),
         Call::Allocate { size, how } => allocate(*size, *how),

@@ -1,6 +1,7 @@
 //! The binary as it is run, without privileges: the tests drop root where they have it.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use nix::fcntl::{Flock, FlockArg};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -223,6 +224,58 @@ fn what_fails_leaves_nothing_behind() {
         "mkimg: read(\"text\"): it is no tar archive, at byte 512 of the archive\n\
          mkimg: while: see what goes into the image, and how much room it needs\n",
     );
+}
+
+#[test]
+fn what_a_killed_one_left_is_removed_and_nothing_else() {
+    let place = Place::new();
+    let make = |name: &str| {
+        let file = fs::File::create(place.at(name)).unwrap();
+        if is_root() {
+            std::os::unix::fs::fchown(&file, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        file
+    };
+    // A process number above any there is, and that of another program: neither tells anything.
+    let left = [".img.mkimg-7654321".to_owned(), format!(".img.mkimg-{}", std::process::id())];
+    let others = [".img.mkimg-", ".img.mkimg-07", ".img.mkimg-7x", ".img.mkimg-12345678", ".other.mkimg-7"];
+    let locked = Flock::lock(make(".img.mkimg-9"), FlockArg::LockExclusiveNonblock).unwrap();
+    others.into_iter().chain(left.iter().map(String::as_str)).for_each(|name| drop(make(name)));
+    let before = place.names();
+    let without = |names: &[Vec<u8>], gone: &[String]| -> Vec<Vec<u8>> {
+        names.iter().filter(|name| !gone.iter().any(|gone| gone.as_bytes() == **name)).cloned().collect()
+    };
+
+    let script = place.run(&["--dry-run", "--size", "1M", "img"]).stdout;
+    for name in &left {
+        assert!(text(&script).contains(&format!("\nflock -n ./{name} rm -f ./{name} || :\n")));
+    }
+    assert_eq!(text(&script).matches("flock").count(), 2, "{}", text(&script));
+    let output = place.run(&["--size", "1M", "--label", "seventeen-letters", "img"]);
+    assert_eq!((output.status.code(), place.names()), (Some(125), before.clone()));
+    place.makes(&["--size", "1M", "img"]);
+    let after = place.names();
+    assert_eq!(without(&after, &["img".into()]), without(&before, &left));
+
+    left.iter().for_each(|name| drop(make(name)));
+    fs::remove_file(place.at("img")).unwrap();
+    let output = place.command(Path::new("/bin/sh")).arg("-ec").arg(OsStr::from_bytes(&script)).output();
+    assert!(output.unwrap().status.success());
+    assert_eq!(place.names(), after);
+
+    drop(locked);
+    let said = text(&place.run(&["--explain", "--size", "1M", "--force", "img"]).stderr);
+    assert!(said.starts_with("mkimg 1/7  a killed mkimg left this"), "{said}");
+    assert!(said.contains("\n           unlink(\"./.img.mkimg-9\") = 0\n"), "{said}");
+    assert_eq!(place.names(), without(&after, &[".img.mkimg-9".into()]));
+
+    // Where it lies in the tree it neither counts nor gets into the image; a file of another name does.
+    fs::write(place.at("large"), vec![1; 12 << 20]).unwrap();
+    let words = ["--from", ".", "--size", "8M", "new"];
+    assert!(text(&place.run(&words).stderr).contains("\".\" alone takes 12"));
+    fs::rename(place.at("large"), place.at(".new.mkimg-7")).unwrap();
+    std::os::unix::fs::chown(place.at(".new.mkimg-7"), is_root().then_some(NOBODY), None).unwrap();
+    place.makes(&words);
 }
 
 const DRY_RUN: &str = r#"# a file that has no name yet: what is not finished cannot be found, and vanishes with this process

@@ -169,8 +169,99 @@ $why" --detach img
 		finish 2>/dev/null
 		until_true gone_all "$PWD/out"
 		sound out/img
-		[ "$(ls -A out)" = img ] || fail "$(ls -A out)"
+		# Killed between two calls it leaves one name more, and the next round removes it.
+		[[ "$(LC_ALL=C ls -A out)" =~ ^(\.img\.mkimg-[0-9]+$'\n')?img$ ]] || fail "$(ls -A out)"
 	done
+	mkimg --force --from tree out/img
+	[ "$(ls -A out)" = img ] || fail "$(ls -A out)"
+}
+
+@test "a name that kill -9 left is removed by the next mkimg on that image" {
+	mkdir out
+	cd out
+	mkimg --label old --size 4M img
+	# Killed when the new image has its other name, and not yet its own; with O_TMPFILE and without.
+	killed='strace -qq -o /dev/null -e trace=openat,/^rename -e inject=/^rename:signal=KILL -P . -P img'
+	for way in "$killed" "$killed -e inject=openat:error=EOPNOTSUPP:when=1"; do
+		run $way mkimg --force --label new --size 4M img
+		[ "$status" = 137 ] || fail "$status"
+		until_true gone_all "$PWD"
+		[[ "$(left_names)" =~ ^\./\.img\.mkimg-[0-9]+$ ]] || fail "$(ls -A)"
+		[ "$(e2label img)" = old ]
+		# Another image's mkimg leaves it alone, and so does one that is refused.
+		mkimg --force --size 4M other
+		run -125 -- mkimg --size 4M img
+		[ -n "$(left_names)" ]
+		mv img ../kept
+		mkimg --explain --label new --size 4M img 2>../told
+		grep -q 'unlink("./.img.mkimg-[0-9]*") = 0' ../told || fail "$(cat ../told)"
+		[ "$(echo $(ls -A))" = 'img other' ] || fail "$(ls -A)"
+		mkimg --explain --force --size 4M img 2>../told
+		run ! grep -q unlink ../told
+		mv ../kept img
+	done
+	cd ..
+}
+
+@test "what a living mkimg works on is never removed, nor what no mkimg has left" {
+	mkdir out
+	cd out
+	mkfifo ../pipe
+	# It has a name from the start where O_TMPFILE is not known, and a number that is another's here: of its PID namespace.
+	without='strace -f -qq -o /dev/null -e trace=openat -e inject=openat:error=EOPNOTSUPP:when=1 -P .'
+	start $without nsexec --pid -- mkimg --force --label first --size 4M --from ../pipe img
+	exec {hold}>../pipe
+	until_true grep -qs "^$PWD/" /sys/block/loop*/loop/backing_file
+	living=$(left_names)
+	[ -n "$living" ]
+	mkimg --label second --size 4M img
+	[ "$(left_names)" = "$living" ]
+	[ "$(e2label img)" = second ]
+	tar -cf - -T /dev/null >&"$hold"
+	exec {hold}>&-
+	finish
+	[ "$status" = 0 ] || fail "$status"
+	[ "$(ls -A)" = img ]
+	[ "$(e2label img)" = first ]
+
+	# And before it has its lock, here a second late: it is taken for abandoned, and makes the file anew.
+	start $without -P "$PWD/${living#./}" -e trace=openat,flock -e inject=flock:delay_enter=1000000:when=1 \
+		nsexec --pid -- mkimg --force --size 4M img
+	until_true has_left_name
+	mkimg --force --size 4M img
+	finish
+	[ "$status" = 0 ] || fail "$status"
+	[ "$(ls -A)" = img ]
+
+	# With O_TMPFILE it has that name between two calls only: here for long.
+	start strace -qq -o /dev/null -e trace=/^rename -e inject=/^rename:delay_enter=100000000 mkimg --force --size 4M img
+	until_true has_left_name
+	living=$(left_names)
+	mkimg --force --size 4M img
+	[ "$(left_names)" = "$living" ]
+	kill -9 "$(pgrep -x mkimg)" "$started"
+	finish
+	until_true gone_all "$PWD"
+	mkimg --force --size 4M img
+	[ "$(ls -A)" = img ]
+
+	touch .img.mkimg-1 .img.mkimg-2 .img.mkimg-3 twin
+	start flock .img.mkimg-1 sleeper 1000
+	until_true has_child "$started"
+	chown nobody .img.mkimg-2
+	ln twin .img.mkimg-4
+	ln -s twin .img.mkimg-5
+	mkfifo .img.mkimg-6
+	mkdir .img.mkimg-7
+	before=$(ls -A)
+	mkimg --force --size 4M img
+	same "$(grep -vx .img.mkimg-3 <<<"$before")" "$(ls -A)"
+	kill -9 "$(child "$started")" "$started"
+	finish
+	until_true flock -n .img.mkimg-1 true
+	mkimg --force --size 4M img
+	same "$(grep -vx '.img.mkimg-[13]' <<<"$before")" "$(ls -A)"
+	cd ..
 }
 
 @test "a signal ends it with 128 and its number, and leaves nothing" {

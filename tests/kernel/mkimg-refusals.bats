@@ -147,7 +147,7 @@ mkimg: hint: attaching a loop device takes root: run it as root' "$stderr"
 	mkdir inner
 	cd inner
 	$without mkimg --explain --size 4M img 2>../told
-	grep -q 'open("./.img.mkimg-[0-9]*", O_CREAT|O_EXCL|O_RDWR, 0666) = image' ../told || fail "$(cat ../told)"
+	grep -q 'open("./.img.mkimg-[0-9]*", O_CREAT|O_EXCL|O_RDWR, 0666)' ../told || fail "$(cat ../told)"
 	sound img
 	rm fsck
 	[ "$(ls -A)" = img ]

@@ -105,7 +105,16 @@ sound() {
 	e2fsck -fn "$1" >fsck 2>&1 || fail "$(cat fsck)"
 }
 
+# The other names of img, as a living mkimg has one or a killed one left it.
+left_names() {
+	find . -name '.img.mkimg-*' | sort
+}
+
+has_left_name() {
+	[ -n "$(left_names)" ]
+}
+
 # Whether nothing that a killed mkimg had at work in this directory is there still.
 gone_all() {
-	! grep -qs "^$1/" /sys/block/loop*/loop/backing_file && [ -z "$(pgrep 'mkimg|mkfs|mke2fs')" ]
+	! grep -qs "^$1/" /sys/block/loop*/loop/backing_file && [ -z "$(pgrep 'mk(img|fs|e2fs)')" ]
 }

@@ -109,7 +109,10 @@ fn without_root_mke2fs_writes_into_the_file() {
 fn where_files_without_a_name_are_not_known_another_name_does() {
     let facts = Facts { is_nameless: false, ..root() };
     let calls = story("--size 1M a/img", facts);
-    assert_eq!(calls[0], r#"open("a/.img.mkimg-7", O_CREAT|O_EXCL|O_RDWR, 0666)"#);
+    assert_eq!(
+        calls[0],
+        "open(\"a/.img.mkimg-7\", O_CREAT|O_EXCL|O_RDWR, 0666)\nflock(image, LOCK_EX|LOCK_NB)"
+    );
     assert_eq!(calls[6], r#"renameat2("a/.img.mkimg-7", "a/img", RENAME_NOREPLACE)"#);
 }
 
@@ -119,10 +122,32 @@ fn only_force_replaces_a_file_and_nothing_replaces_what_is_none() {
     assert!(refusal("img", there()).starts_with("\"img\": it is there already\nhint: --force"));
     assert_eq!(
         story("--force img", there())[6],
-        "linkat(image, \"./.img.mkimg-7\")\nrename(\"./.img.mkimg-7\", \"img\")"
+        "flock(image, LOCK_EX|LOCK_NB)\nlinkat(image, \"./.img.mkimg-7\")\nrename(\"./.img.mkimg-7\", \"img\")"
     );
     let device = Facts { existing: Some(Existing::Other("a block device")), ..root() };
     assert!(refusal("--force img", device).starts_with("\"img\": it is a block device"));
+}
+
+#[test]
+fn what_a_killed_one_left_is_removed_first_and_its_room_counts() {
+    let left = |pid| Leftover { path: format!("./.img.mkimg-{pid}").into(), identity: (1, 2), room: 4 * MIB };
+    let facts = |leftovers| Facts { leftovers, free: 4 * MIB, ..root() };
+    let calls = story("--size 1M img", facts(vec![left(3), left(5)]));
+    let removal = |pid| {
+        format!(
+            "open(\"./.img.mkimg-{pid}\", O_RDWR|O_NOFOLLOW)\nflock(leftover, LOCK_EX|LOCK_NB)\n\
+             unlink(\"./.img.mkimg-{pid}\")"
+        )
+    };
+    assert_eq!(calls[..2], [removal(3), removal(5)]);
+    assert_eq!(calls[2..], story("--size 1M img", facts(vec![])));
+    assert_eq!(story("--size 8M --alloc full img", facts(vec![left(3)]))[0], removal(3));
+    assert!(refusal("--size 8M --alloc full img", facts(vec![])).contains("has 4M free"));
+    assert!(refusal("--size 9M --alloc full img", facts(vec![left(3)])).contains("has 8M free"));
+    // What is refused removes nothing, and to attach and to detach is not to write.
+    let there = Facts { existing: Some(Existing::Regular((1, 2))), ..facts(vec![left(3)]) };
+    assert!(refusal("img", there).starts_with("\"img\": it is there already"));
+    assert_eq!(story("--attach img", facts(vec![left(3)])).len(), 3);
 }
 
 #[test]

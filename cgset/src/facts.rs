@@ -153,13 +153,15 @@ impl Facts {
     /// Looks at the group and at what is above it.
     fn with_groups(mut self) -> Facts {
         for carrier in &self.carriers {
+            let own = carrier.mount.join(&self.group);
             for directory in on_the_way(carrier, &self.group) {
-                if carrier.version == Version::Two && directory != carrier.mount.join(&self.group) {
+                if carrier.version == Version::Two && directory != own {
                     let text = std::fs::read_to_string(directory.join("cgroup.subtree_control"));
                     let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
                     self.enabled.extend(text.ok().map(|text| (directory.clone(), words(text))));
                 }
-                if directory != carrier.mount {
+                let is_absent = directory == own && !self.everywhere.contains(carrier);
+                if directory != carrier.mount && !is_absent {
                     self.groups.extend(Group::look(directory));
                 }
             }
@@ -187,7 +189,9 @@ impl Facts {
             let present = self.present().map(|group| group.directory.clone());
             self.labelled = present.map(|directory| (directory.clone(), label::of(&directory))).collect();
         }
-        for one in &self.writes {
+        // Where there is no group there is no file in it.
+        let writes = self.writes.iter().filter(|_| !self.everywhere.is_empty());
+        for one in writes {
             let path = self.path_of(one);
             if one.rules.is_some() {
                 self.device_program = device_bpf::attached(&path);

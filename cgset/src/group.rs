@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -109,6 +110,10 @@ fn tells_end(stat: &str) -> bool {
 
 /// The names of the groups in a group.
 pub fn children(directory: &Path) -> Vec<OsString> {
+    // A directory is linked by its name, by its own dot, and by the two dots of each directory in it.
+    if directory.metadata().is_ok_and(|about| about.nlink() == 2) {
+        return Vec::new();
+    }
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     let mut names: Vec<OsString> = groups.map(|entry| entry.file_name()).collect();

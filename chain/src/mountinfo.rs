@@ -13,8 +13,6 @@ pub struct Mount {
     pub root: PathBuf,
     /// Where it is, seen from the root of the process.
     pub point: PathBuf,
-    /// The options of this mount: `rw,nosuid`.
-    pub options: Vec<String>,
     /// The peer groups it is in: `shared:1`, `master:2`; none where it is private.
     pub propagation: Vec<String>,
     /// The type of its file system: `ext4`, `cgroup2`.
@@ -47,11 +45,11 @@ fn line(line: &[u8]) -> Option<Mount> {
     let device = text(fields.next()?);
     let root = PathBuf::from(unescaped(fields.next()?));
     let point = PathBuf::from(unescaped(fields.next()?));
-    let options = words(fields.next()?);
+    let _options = fields.next()?;
     let propagation = fields.by_ref().take_while(|field| *field != b"-").map(text).collect();
     let (kind, source) = (text(fields.next()?), unescaped(fields.next()?));
     let super_options = words(fields.next()?);
-    Some(Mount { device, root, point, options, propagation, kind, source, super_options })
+    Some(Mount { device, root, point, propagation, kind, source, super_options })
 }
 
 fn text(field: &[u8]) -> String {
@@ -59,7 +57,7 @@ fn text(field: &[u8]) -> String {
 }
 
 fn words(field: &[u8]) -> Vec<String> {
-    text(field).split(',').map(str::to_owned).collect()
+    field.split(|&byte| byte == b',').map(text).collect()
 }
 
 /// Undoes the octal escapes: a blank, a tab, a newline, a backslash and a hash stand as `\040` and the like.
@@ -94,7 +92,6 @@ mod tests {
             device: "7:1".into(),
             root: "/sub".into(),
             point: "/a b".into(),
-            options: vec!["rw".into(), "nosuid".into()],
             propagation: vec!["shared:1".into(), "master:2".into()],
             kind: "ext4".into(),
             source: "/dev/loop1".into(),

@@ -4,13 +4,12 @@ use super::State;
 use crate::group;
 use crate::mark::{MARK_OF_ROOT, MARK_OF_USERS, Mark};
 use crate::tree::Version;
-use chain::{Answer, Named, Refusal, quoted, say, set_xattr};
+use chain::{Answer, Named, Refusal, c_string, quoted, say, set_xattr};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open};
 use nix::sys::stat::Mode;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -105,8 +104,7 @@ pub fn make(
 }
 
 fn set_mark(directory: &Path, name: &std::ffi::CStr, mark: Mark) -> Result<(), Refusal> {
-    let file = File::open(directory)?;
-    set_xattr(Named::Open(file.as_fd()), name, mark.text().as_bytes()).map_err(|errno| {
+    set_xattr(Named::Path(&c_string(directory)?), name, mark.text().as_bytes()).map_err(|errno| {
         Refusal::at(format!("setxattr({}, {name:?}, \"{}\")", quoted(directory), mark.text()), errno)
     })
 }

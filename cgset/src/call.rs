@@ -90,6 +90,10 @@ impl chain::Call for Call {
         }
     }
 
+    fn is_self_contained(&self) -> bool {
+        matches!(self, Call::Join { .. })
+    }
+
     fn run(&self, state: &mut State) -> Result<Answer, Refusal> {
         match self {
             Call::EnableControllers { directory, names } => {

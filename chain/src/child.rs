@@ -17,7 +17,7 @@ use nix::sys::signal::{SigAction, SigSet, SigmaskHow, Signal, kill, sigprocmask}
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, close};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -58,6 +58,72 @@ pub(crate) fn call(born_into: &[Kind], birthplace: Option<&Path>) -> String {
     }
 }
 
+/// What a parent to be has done to its signals, and what it does to them again where there is no child.
+struct Ready {
+    waited_for: SigSet,
+    inherited: SigSet,
+    on_child: SigAction,
+    wish: Option<Signal>,
+}
+
+impl Ready {
+    /// Before there is a child: from then on its parent gets `at_parents_death` when its own dies.
+    fn to_fork(at_parents_death: Signal) -> Result<Ready, Errno> {
+        let waited_for = signals::to_wait_for();
+        let mut inherited = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&waited_for), Some(&mut inherited))?;
+        // With SIGCHLD ignored, as some launchers leave it, the kernel would reap the child and forget its status.
+        let on_child = sys::set_default(Signal::SIGCHLD)?;
+        let wish = get_pdeathsig()?;
+        set_pdeathsig(at_parents_death)?;
+        Ok(Ready { waited_for, inherited, on_child, wish })
+    }
+
+    fn take_back(&self) -> Result<(), Errno> {
+        set_pdeathsig(self.wish)?;
+        sys::restore(Signal::SIGCHLD, &self.on_child);
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.inherited), None)
+    }
+}
+
+fn leash() -> Result<(OwnedFd, OwnedFd), Errno> {
+    socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
+}
+
+fn flags(born_into: &[Kind]) -> CloneFlags {
+    born_into.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag())
+}
+
+/// As [`fork`] does, but nothing is copied: `life` is the child's up to its exec, in this process's memory, and this
+/// process stands still meanwhile. `life` must keep nothing there, for the descriptors it opens are the child's alone.
+pub(crate) fn fork_in_place(
+    born_into: &[Kind],
+    at_parents_death: Signal,
+    mut life: impl FnMut(&Child) -> u8,
+) -> Result<Parent, Errno> {
+    let (parents, childs) = leash()?;
+    let ready = Ready::to_fork(at_parents_death)?;
+    let child = Child { leash: childs };
+    let cloned = sys::clone_in_place(flags(born_into), || {
+        let settled =
+            close(parents.as_raw_fd()).and_then(|()| child.settle(&ready.inherited, &ready.on_child));
+        match settled {
+            Ok(()) => life(&child),
+            Err(_) => {
+                child.failed();
+                crate::fail::TOOL_FAILED
+            }
+        }
+    });
+    match cloned {
+        Ok(pid) => Ok(Parent { child: pid, leash: parents, waited_for: ready.waited_for, at_parents_death }),
+        Err(errno) => {
+            ready.take_back()?;
+            Err(errno)
+        }
+    }
+}
+
 /// Forks, the child born into new namespaces of these kinds, and into this control group if one is given. From before there
 /// is a child on, its parent gets `at_parents_death` when its own dies.
 pub(crate) fn fork(
@@ -67,34 +133,27 @@ pub(crate) fn fork(
 ) -> Result<Side, Errno> {
     let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let group = birthplace.map(|group| open(group, directory, Mode::empty())).transpose()?;
-    let (parents, childs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
-    let waited_for = signals::to_wait_for();
-    let mut inherited = SigSet::empty();
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&waited_for), Some(&mut inherited))?;
-    // With SIGCHLD ignored, as some launchers leave it, the kernel would reap the child and forget its status.
-    let on_child = sys::set_default(Signal::SIGCHLD)?;
-    let inherited_wish = get_pdeathsig()?;
-    set_pdeathsig(at_parents_death)?;
-    let flags = born_into.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag());
+    let (parents, childs) = leash()?;
+    let ready = Ready::to_fork(at_parents_death)?;
     let cloned = match group {
-        Some(group) => sys::clone_into(flags, group.as_fd()),
-        None => sys::clone_process(flags),
+        Some(group) => sys::clone_into(flags(born_into), group.as_fd()),
+        None => sys::clone_process(flags(born_into)),
     };
     match cloned {
-        Ok(Some(child)) => Ok(Side::Parent(Parent { child, leash: parents, waited_for, at_parents_death })),
+        Ok(Some(child)) => {
+            Ok(Side::Parent(Parent { child, leash: parents, waited_for: ready.waited_for, at_parents_death }))
+        }
         Ok(None) => {
             drop(parents);
             let child = Child { leash: childs };
-            if child.settle(&inherited, &on_child).is_err() {
+            if child.settle(&ready.inherited, &ready.on_child).is_err() {
                 child.failed();
                 sys::exit_now(crate::fail::TOOL_FAILED);
             }
             Ok(Side::Child(child))
         }
         Err(errno) => {
-            set_pdeathsig(inherited_wish)?;
-            sys::restore(Signal::SIGCHLD, &on_child);
-            sigprocmask(SigmaskHow::SIG_SETMASK, Some(&inherited), None)?;
+            ready.take_back()?;
             Err(errno)
         }
     }

@@ -29,11 +29,17 @@ impl Held {
 
     /// Whether one of them has come.
     pub fn has_one(&self) -> bool {
-        self.signals.iter().any(|signal| sys::is_pending(*signal))
+        let pending = sys::pending();
+        self.signals.iter().any(|signal| pending.contains(*signal))
     }
 
     /// Gives back the mask that was inherited; what has come ends this process here.
     pub fn end(self) {
+        self.let_through();
+    }
+
+    /// Likewise, in a child that has a copy of it only.
+    pub fn let_through(&self) {
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.inherited), None);
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn at_parents_death(clears_up: bool) -> Signal {
 /// ESRCH: its parent is dead already.
 pub fn die_with_parent() -> Result<(), Errno> {
     set_pdeathsig(Signal::SIGKILL)?;
-    if sys::is_pending(ORPHANED) { Err(Errno::ESRCH) } else { Ok(()) }
+    if sys::pending().contains(ORPHANED) { Err(Errno::ESRCH) } else { Ok(()) }
 }
 
 /// The wish to die with the parent, which the kernel forgets when a process changes its ids.

@@ -10,7 +10,10 @@ use crate::narrate::{Made, Mode, Narrator, say};
 use crate::plan::{Fork, Plan};
 use crate::reaper;
 use crate::room::why_no_process;
+use crate::signals::has_terminal;
 use crate::step::{Answer, Call, Step};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
 /// A plan being carried out by this process.
 struct Run<'a, C: Call> {
@@ -32,15 +35,7 @@ struct Run<'a, C: Call> {
 pub(crate) fn perform<C: Call>(plan: Plan<C>, tool: &'static str, mode: &Mode) -> Result<u8, Failure> {
     let narrator = Narrator { on: *mode == Mode::Explain, tool, total: plan.length(), next: 1 };
     let Plan { steps, fork, program, made } = plan;
-    let mut run = Run {
-        narrator,
-        state: C::State::default(),
-        to_undo: Vec::new(),
-        held: None,
-        program: program.as_ref(),
-        mode,
-        made: &made,
-    };
+    let mut run = Run::new(narrator, program.as_ref(), mode, &made);
     run.steps(steps)?;
     match fork {
         None => run.become_program(),
@@ -48,7 +43,12 @@ pub(crate) fn perform<C: Call>(plan: Plan<C>, tool: &'static str, mode: &Mode) -
     }
 }
 
-impl<C: Call> Run<'_, C> {
+impl<'a, C: Call> Run<'a, C> {
+    fn new(narrator: Narrator, program: Option<&'a Program>, mode: &'a Mode, made: &'a Made) -> Self {
+        let state = C::State::default();
+        Run { narrator, state, to_undo: Vec::new(), held: None, program, mode, made }
+    }
+
     /// Takes the steps; when one is refused, undoes what was made, last first.
     fn steps(&mut self, steps: Vec<Step<C>>) -> Result<(), Failure> {
         self.take(steps).inspect_err(|_| self.undo())
@@ -135,19 +135,56 @@ impl<C: Call> Run<'_, C> {
         self.narrator.why(fork.why);
         self.leave()?;
         let at_death = at_parents_death(!fork.after.is_empty());
+        if self.may_stand_still(&fork) {
+            return self.fork_in_place(fork, at_death);
+        }
         match child::fork(&fork.born_into, fork.birthplace.as_deref(), at_death) {
             Ok(Side::Child(child)) => self.be_the_child(&child, fork),
             Ok(Side::Parent(parent)) => self.be_the_parent(&parent, fork),
-            Err(errno) => {
-                // The limits of the group it was to be born in are looked at while that is there.
-                let hint = why_no_process(errno, fork.birthplace.as_deref())
-                    .or_else(|| why_no_namespace(&fork.born_into, errno));
-                self.undo();
-                let failure =
-                    Failure::refused(child::call(&fork.born_into, fork.birthplace.as_deref()), errno)
-                        .why(fork.why);
-                Err(hint.into_iter().fold(failure, Failure::hint))
-            }
+            Err(errno) => Err(self.no_child(&fork, errno)),
+        }
+    }
+
+    fn no_child(&mut self, fork: &Fork<C>, errno: Errno) -> Failure {
+        // The limits of the group it was to be born in are looked at while that is there.
+        let hint = why_no_process(errno, fork.birthplace.as_deref())
+            .or_else(|| why_no_namespace(&fork.born_into, errno));
+        self.undo();
+        let call = child::call(&fork.born_into, fork.birthplace.as_deref());
+        hint.into_iter().fold(Failure::refused(call, errno).why(fork.why), Failure::hint)
+    }
+
+    /// Whether the parent can stand still while the child takes its steps, so that its memory need not be copied: nobody
+    /// waits for a word of it, the steps are over at once and leave nothing there, and no Ctrl-Z stops the one of them only.
+    fn may_stand_still(&self, fork: &Fork<C>) -> bool {
+        let is_watched = self.narrator.on || !fork.beside.is_empty();
+        let divides = self.program.is_none_or(|program| program.reaper.is_some());
+        let mut steps = fork.first.iter().chain(&fork.child);
+        !is_watched
+            && !divides
+            && fork.birthplace.is_none()
+            && steps.all(|step| step.call.is_self_contained())
+            && !has_terminal()
+    }
+
+    fn fork_in_place(&mut self, mut fork: Fork<C>, at_death: Signal) -> Result<u8, Failure> {
+        let mut steps = std::mem::take(&mut fork.first);
+        steps.append(&mut fork.child);
+        let life = |child: &Child| {
+            let mut run = Run::new(self.narrator, self.program, self.mode, self.made);
+            self.held.iter().for_each(Held::let_through);
+            let outcome = run.steps(std::mem::take(&mut steps)).and_then(|()| run.become_program());
+            // What has become of the memory is for the parent to say.
+            std::mem::forget(run);
+            outcome.unwrap_or_else(|failure| {
+                child.failed();
+                failure.report(self.narrator.tool);
+                failure.status
+            })
+        };
+        match child::fork_in_place(&fork.born_into, at_death, life) {
+            Ok(parent) => self.be_the_parent(&parent, fork),
+            Err(errno) => Err(self.no_child(&fork, errno)),
         }
     }
 

@@ -3,8 +3,10 @@
 use crate::fail::Failure;
 use crate::sys;
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -93,10 +95,15 @@ pub(crate) fn stop_this_process() -> Result<(), Errno> {
     sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&set), None)?;
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
     // Nothing stops a process of an orphaned process group but this: then SIGCONT has not come.
-    if !sys::is_pending(Signal::SIGCONT) {
+    if !sys::pending().contains(Signal::SIGCONT) {
         raise(Signal::SIGSTOP)?;
     }
     Ok(())
+}
+
+/// Whether there is a terminal at which somebody could stop this process and those of its group: tty(4).
+pub(crate) fn has_terminal() -> bool {
+    open("/dev/tty", OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()).is_ok()
 }
 
 /// What a process does with signals: SigBlk, SigCgt and SigIgn of proc_pid_status(5).

@@ -26,6 +26,12 @@ pub trait Call: Display {
         false
     }
 
+    /// It is quick, keeps nothing for others, uses nothing that others have kept, and leaves the process's user namespace
+    /// and ids alone: its process may share its memory with one that stands still meanwhile.
+    fn is_self_contained(&self) -> bool {
+        false
+    }
+
     /// The cause and the cure, where the machine can be asked for them; it may look, never touch.
     fn hint(&self, _refusal: &Refusal) -> Option<String> {
         None

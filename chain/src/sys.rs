@@ -17,6 +17,21 @@ pub(crate) fn clone_process(flags: CloneFlags) -> Result<Option<Pid>, Errno> {
     Ok((pid != 0).then(|| Pid::from_raw(pid as i32)))
 }
 
+/// Room for what a child does between its birth and its exec; what it does not touch costs nothing.
+const STACK: usize = 1 << 20;
+
+/// clone(2) as vfork(2) does it, with a stack for the child alone: `child` runs in this process's memory, and ends with the
+/// status it returns unless it has become a program before. This process stands still until then.
+pub(crate) fn clone_in_place(flags: CloneFlags, mut child: impl FnMut() -> u8) -> Result<Pid, Errno> {
+    let mut stack = vec![0; STACK];
+    let flags = flags | CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+    let run = Box::new(|| isize::from(child()));
+    // SAFETY: with CLONE_VFORK and one thread the two never run at the same time, so nothing is looked at while the other
+    // changes it, and the stack and the closure outlive the child's use of them. A panic aborts before it could unwind
+    // into the C function below.
+    unsafe { nix::sched::clone(run, &mut stack, flags, Some(libc::SIGCHLD)) }
+}
+
 /// clone3(2) likewise, the child born in the control group (v2) that `group` refers to: it never is in its parent's, and
 /// no lock over all groups is taken to move it.
 pub(crate) fn clone_into(flags: CloneFlags, group: BorrowedFd) -> Result<Option<Pid>, Errno> {
@@ -53,11 +68,14 @@ pub(crate) fn kill(process: Pid, signal: i32) -> Result<(), Errno> {
     Errno::result(unsafe { libc::kill(process.as_raw(), signal) }).map(drop)
 }
 
-/// sigpending(2): whether `signal` has come while it was blocked.
-pub(crate) fn is_pending(signal: Signal) -> bool {
-    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: the set is a live value of the type the call fills before it returns 0.
-    unsafe { libc::sigpending(set.as_mut_ptr()) == 0 && libc::sigismember(set.as_ptr(), signal as i32) == 1 }
+/// sigpending(2): the signals that have come while they were blocked.
+pub(crate) fn pending() -> SigSet {
+    let mut set = std::mem::MaybeUninit::zeroed();
+    // SAFETY: all zeros is an empty set; the call fills it, or leaves it so.
+    unsafe {
+        libc::sigpending(set.as_mut_ptr());
+        SigSet::from_sigset_t_unchecked(set.assume_init())
+    }
 }
 
 /// sigaction(2): sets `signal` to its default and returns what it was.

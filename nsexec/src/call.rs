@@ -251,6 +251,18 @@ impl chain::Call for Call {
         !matches!(self, Call::WaitForEnd(_) | Call::TellReady(_))
     }
 
+    fn is_self_contained(&self) -> bool {
+        match self {
+            Call::Unshare(kind) => *kind != Kind::User,
+            Call::Propagate(_)
+            | Call::LinkUp
+            | Call::WriteSysctl { .. }
+            | Call::SetHostname(_)
+            | Call::MountProc(_) => true,
+            _ => false,
+        }
+    }
+
     fn hint(&self, refusal: &Refusal) -> Option<String> {
         let errno = refusal.errno?;
         match self {

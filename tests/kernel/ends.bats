@@ -166,6 +166,17 @@ nsexec: hint: $3" nsexec --pid --pid-file pid -- "$1" || fail "$1"
 	finish "$first"
 }
 
+@test "the parent stands still until the program runs, but not where Ctrl-Z could stop one of the two only" {
+	fork='strace -o calls -e trace=clone nsexec --pid --uts --'
+	setsid -w $fork sh -c 'exit 3' || [ $? = 3 ]
+	grep -q CLONE_VFORK calls
+	start_on_terminal "$fork sh -c 'exit 3'"
+	finish_terminal
+	[ "$status" = 3 ] || fail "$status"
+	grep clone calls
+	run ! grep CLONE_VFORK calls
+}
+
 @test "Ctrl-C ends a process 1 that has no handler" {
 	start_on_terminal "nsexec --pid -- sh -c 'touch ready; exec sleeper 1000'"
 	until_true exists ready

@@ -7,6 +7,7 @@ use crate::sys;
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::Pid;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -35,6 +36,10 @@ impl Call for Note {
 
     fn is_quick(&self) -> bool {
         self.0 != '.'
+    }
+
+    fn is_self_contained(&self) -> bool {
+        self.is_quick()
     }
 
     fn run(&self, state: &mut String) -> Result<Answer, Refusal> {
@@ -95,6 +100,40 @@ fn before_the_program_what_was_made_is_undone_last_first() {
     let mut run = nothing_done(&made);
     assert!(run.steps(notes("abC")).is_err());
     assert_eq!(run.state, "abCuu");
+}
+
+/// What the parent notes, and the outcome, where its child notes `childs` and becomes a program that exits with 7, and whether
+/// the parent stands still meanwhile.
+fn forked(before: &str, childs: &str, after: &str) -> (String, Result<u8, String>, bool) {
+    let made = Made::default();
+    let program = Program::find(["sh", "-c", "exit 7"].map(Into::into).into()).unwrap();
+    let mut run = Run { program: Some(&program), ..nothing_done(&made) };
+    run.steps(notes(before)).unwrap();
+    let (born_into, birthplace) = (Vec::new(), None);
+    let (first, child) = (notes(childs), Vec::new());
+    let why = "note it elsewhere";
+    let fork = Fork { why, born_into, birthplace, first, beside: Vec::new(), child, after: notes(after) };
+    run.narrator.total = fork.after.len();
+    let stands_still = run.may_stand_still(&fork);
+    let parent = Pid::this();
+    let outcome = run.fork(fork).map_err(|failure| failure.to_string());
+    if Pid::this() != parent {
+        sys::exit_now(crate::fail::TOOL_FAILED);
+    }
+    (run.state, outcome, stands_still)
+}
+
+#[test]
+fn a_child_in_the_parents_memory_is_one_like_any_other() {
+    assert_eq!(forked("a", "bc", "d"), ("ad".into(), Ok(7), !has_terminal()));
+    assert_eq!(forked("a", "b.c", "d"), ("ad".into(), Ok(7), false));
+}
+
+#[test]
+fn where_the_child_is_refused_the_parent_undoes_what_it_had_done_before() {
+    let tool_failed = Ok(crate::fail::TOOL_FAILED);
+    assert_eq!(forked("ab", "cD", "e"), ("abuue".into(), tool_failed.clone(), !has_terminal()));
+    assert_eq!(forked("ab", ".D", "e"), ("abuue".into(), tool_failed, false));
 }
 
 fn waits(signal: Signal) -> bool {

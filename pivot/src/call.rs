@@ -2,11 +2,12 @@
 //! do when the kernel says no. Those about the program itself are in privileges.rs.
 
 use crate::idmap::IdRange;
+use crate::mask::Mask;
 use crate::mountfd::{self, Attributes, FileSystem, Resolve};
 use crate::privileges::Privilege;
 use crate::source::Source;
 use crate::state::State;
-use crate::{image, inside, mask, resolver};
+use crate::{image, inside, resolver};
 use chain::{Answer, LoopFlags, Refusal, Shell, quoted};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -24,13 +25,6 @@ use std::path::{Path, PathBuf};
 pub enum At {
     Root,
     Below(PathBuf),
-}
-
-/// Which files of a kernel file system are shut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Names {
-    pub base: &'static str,
-    pub names: &'static [&'static str],
 }
 
 /// A call; each variant is named after the system call, or after what several do together.
@@ -58,12 +52,8 @@ pub enum Call {
     Attach { at: PathBuf, is_directory: bool },
     /// fsopen(2), fsconfig(2), fsmount(2), move_mount(2)
     MountNew { fs: FileSystem, at: &'static str },
-    /// mount(2) of /dev/null on each
-    HideFiles(Names),
-    /// mount of an empty tmpfs on each
-    HideDirectories(Names),
-    /// mount(2) of each on itself, mount_setattr(2)
-    MakeReadOnly(Names),
+    /// What is shut of /proc and /sys
+    Mask(Mask),
     /// mount(2) of each device, symlinkat(2)
     FillDev,
     /// fsopen(2), fsconfig(2), fsmount(2), open_tree(2), move_mount(2)
@@ -146,31 +136,8 @@ impl Display for Call {
                     fs.attributes.flags()
                 )
             }
-            Call::HideFiles(Names { base, names }) => {
-                write!(f, "mount(\"/dev/null\", \"{base}/{{{}}}\", NULL, MS_BIND, NULL)", names.join(", "))
-            }
-            Call::HideDirectories(Names { base, names }) => {
-                write!(f, "move_mount({{empty tmpfs}}, \"{base}/{{{}}}\")", names.join(", "))
-            }
-            Call::MakeReadOnly(Names { base, names }) => {
-                let names = names.join(", ");
-                write!(
-                    f,
-                    "mount(\"{base}/{{{names}}}\", \"{base}/{{{names}}}\", NULL, MS_BIND, NULL)\nmount_setattr(\"{base}/{{{names}}}\", MOUNT_ATTR_RDONLY)"
-                )
-            }
-            Call::FillDev => {
-                let devices: Vec<&str> = inside::DEVICES.map(|(name, _)| name).into();
-                let links: Vec<String> =
-                    inside::LINKS.map(|(name, target)| format!("{name} -> {target}")).into();
-                write!(
-                    f,
-                    "mount(\"/dev/{{{0}}}\", \"dev/{{{0}}}\", NULL, MS_BIND, NULL)\nmkdirat({{{1}}})\nsymlinkat({{{2}}})",
-                    devices.join(", "),
-                    inside::DIRECTORIES.join(", "),
-                    links.join(", ")
-                )
-            }
+            Call::Mask(mask) => mask.fmt(f),
+            Call::FillDev => f.write_str(&inside::as_calls()),
             Call::ShowResolver { text, fs, .. } => write!(
                 f,
                 "open_tree(fsmount(fsopen(\"tmpfs\"), {}), {{{}}}, OPEN_TREE_CLONE)\nmove_mount({{that file}}, \"{}\")",
@@ -258,17 +225,7 @@ impl chain::Call for Call {
                 mountfd::attach(tree.as_fd(), target.as_fd())?;
                 state.mounts.push((at, tree));
             }
-            Call::HideFiles(Names { base, names }) => {
-                mask::hide_files(state.mounted(base)?, names)?;
-                state.back_to_root()?;
-            }
-            Call::HideDirectories(Names { base, names }) => {
-                mask::hide_directories(state.mounted(base)?, names)?
-            }
-            Call::MakeReadOnly(Names { base, names }) => {
-                mask::make_read_only(state.mounted(base)?, names)?;
-                state.back_to_root()?;
-            }
+            Call::Mask(mask) => return mask.run(state),
             Call::FillDev => {
                 inside::fill(state.mounted("/dev")?)?;
                 state.back_to_root()?;

@@ -1,6 +1,7 @@
 //! Why the kernel said no to a mount, and what helps.
 
 use crate::call::Call;
+use crate::inside;
 use crate::source::Source;
 use chain::{Refusal, devices_on, in_user_namespace, quoted, why_no_loop};
 use nix::errno::Errno;
@@ -33,9 +34,8 @@ pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
         }
         Call::Attach { at, .. } => why_no_place(at, errno),
         Call::ShowResolver { .. } => why_no_place(Path::new(crate::resolver::PLACE), errno),
-        Call::FillDev | Call::HideFiles(_) if errno == Errno::ENODEV => {
-            Some("it is not the device of that name: the host's /dev is not what it should be".into())
-        }
+        Call::Mask(mask) => mask.hint(errno),
+        Call::FillDev if errno == Errno::ENODEV => Some(inside::WRONG_DEVICE.into()),
         Call::CopyTree { from, .. } if errno == Errno::EINVAL => {
             Some(format!("{} lies on a mount that may not be copied into another namespace", quoted(from)))
         }

@@ -1,6 +1,6 @@
 //! What is in a container's /dev: six devices of the host, each bound by itself, and the links that programs expect.
 
-use chain::{Refusal, quoted};
+use chain::{Refusal, Shell, quoted};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
@@ -9,7 +9,7 @@ use nix::unistd::{fchdir, symlinkat};
 use std::os::fd::BorrowedFd;
 
 /// Each device with its number, as `st_rdev` has it for numbers below 256.
-pub const DEVICES: [(&str, u64); 6] = [
+const DEVICES: [(&str, u64); 6] = [
     ("null", 0x103),
     ("zero", 0x105),
     ("full", 0x107),
@@ -18,7 +18,7 @@ pub const DEVICES: [(&str, u64); 6] = [
     ("tty", 0x500),
 ];
 /// Each link with what it leads to.
-pub const LINKS: [(&str, &str); 5] = [
+const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
@@ -27,7 +27,30 @@ pub const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Directories for what is mounted below /dev.
-pub const DIRECTORIES: [&str; 3] = ["pts", "shm", "mqueue"];
+const DIRECTORIES: [&str; 3] = ["pts", "shm", "mqueue"];
+
+/// Where /dev/null and the like are not what they should be.
+pub const WRONG_DEVICE: &str = "it is not the device of that name: the host's /dev is not what it should be";
+
+/// The calls of `fill`, as strace prints them.
+pub fn as_calls() -> String {
+    let devices = DEVICES.map(|(name, _)| name).join(", ");
+    let directories = DIRECTORIES.join(", ");
+    let links = LINKS.map(|(name, target)| format!("{name} -> {target}")).join(", ");
+    format!(
+        "mount(\"/dev/{{{devices}}}\", \"dev/{{{devices}}}\", NULL, MS_BIND, NULL)\nmkdirat({{{directories}}})\nsymlinkat({{{links}}})"
+    )
+}
+
+/// The classic commands that do the same, in the new root.
+pub fn as_commands() -> Shell {
+    let devices = DEVICES.map(|(name, _)| name).join(" ");
+    let first = format!("for name in {devices}; do : > dev/$name; mount --bind /dev/$name dev/$name; done");
+    let directories = format!("mkdir -m 755 {}", DIRECTORIES.map(|name| format!("dev/{name}")).join(" "));
+    let links = LINKS.map(|(name, target)| format!("ln -s {target} dev/{name}"));
+    let lines: Vec<String> = [first, directories].into_iter().chain(links).collect();
+    Shell::Line(lines.join("\n").into())
+}
 
 /// Fills `dev`, our own tmpfs. The old root is still `/`, so the devices bound are the host's.
 /// Leaves the working directory in `dev`.

@@ -1,7 +1,7 @@
 //! The calls as classic commands. The script goes into the new root with `cd` and names everything from there; at its end
 //! it moves that over `/`, and one capsh(1) of the host changes root and gives up privileges, so nothing is needed inside.
 
-use crate::call::{At, Call, Names};
+use crate::call::{At, Call};
 use crate::inside;
 use crate::mountfd::{Attributes, FileSystem};
 use crate::privileges::capsh;
@@ -39,27 +39,8 @@ pub fn of(call: &Call) -> Shell {
             lines([words(&["mount", "-o", &options], [&place]), below])
         }
         Call::MountNew { fs, at } => new_mount(fs, at),
-        Call::HideFiles(names) => each(names, "-e", "mount --bind /dev/null \"$name\""),
-        Call::HideDirectories(names) => each(
-            names,
-            "-d",
-            "mount -t tmpfs -o nosuid,nodev,noexec,size=0,mode=0555 tmpfs \"$name\" && mount -o remount,bind,ro,nosuid,nodev,noexec \"$name\"",
-        ),
-        Call::MakeReadOnly(names) => each(
-            names,
-            "-e",
-            "mount --bind \"$name\" \"$name\" && mount -o remount,bind,ro,nosuid,nodev,noexec \"$name\"",
-        ),
-        Call::FillDev => {
-            let devices = inside::DEVICES.map(|(name, _)| name).join(" ");
-            let first =
-                format!("for name in {devices}; do : > dev/$name; mount --bind /dev/$name dev/$name; done");
-            let links =
-                inside::LINKS.map(|(name, target)| OsString::from(format!("ln -s {target} dev/{name}")));
-            let directories =
-                format!("mkdir -m 755 {}", inside::DIRECTORIES.map(|name| format!("dev/{name}")).join(" "));
-            lines([OsString::from(first), directories.into()].into_iter().chain(links))
-        }
+        Call::Mask(mask) => mask.shell(),
+        Call::FillDev => inside::as_commands(),
         Call::ShowResolver { text, fs, parking } => show_resolver(text, fs, parking),
         // Without -n it would write down the mount in /run, which takes the host's root.
         Call::PivotRoot => Shell::line(["mount", "-n", "--move", ".", "/"]),
@@ -157,11 +138,4 @@ fn mount(fs: &FileSystem, from: &OsStr, is_image: bool, place: &OsStr) -> Vec<Os
         return vec![line];
     }
     vec![line, words(&["mount", "-o", &format!("remount,bind,{}", fs.attributes.options())], [place])]
-}
-
-fn each(Names { base, names }: &Names, test: &str, command: &str) -> Shell {
-    let base = base.trim_start_matches('/');
-    let names: Vec<String> = names.iter().map(|name| format!("{base}/{name}")).collect();
-    let list = names.join(" ");
-    Shell::Line(format!("for name in {list}; do if [ {test} \"$name\" ]; then {command}; fi; done").into())
 }

@@ -1,16 +1,17 @@
 //! What the kernel shows in the new root: /proc, /dev and /sys, and what of them is shut.
 
 use super::{CLOSED, owned};
-use crate::call::{At, Call, Names};
+use crate::call::{At, Call};
 use crate::cli::Cli;
 use crate::facts::Facts;
-use crate::mask;
+use crate::mask::{self, Mask, Names};
 use crate::mountfd::{Attributes, FileSystem};
 use chain::Step;
 
 /// /proc, /dev and /sys.
 pub fn kernel_mounts(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
-    let shut = |why, call: fn(Names) -> Call, base, names| Step::new(why, call(Names { base, names }));
+    let shut =
+        |why, mask: fn(Names) -> Mask, base, names| Step::new(why, Call::Mask(mask(Names { base, names })));
     let mut steps = vec![Step::new(
         "programs look themselves up in /proc; a new one shows the PID namespace of who mounts it",
         Call::MountNew { fs: FileSystem::new("proc", CLOSED), at: "/proc" },
@@ -21,19 +22,19 @@ pub fn kernel_mounts(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
     }
     steps.push(shut(
         "these tell of the whole machine, or pull its levers: show /dev/null instead",
-        Call::HideFiles,
+        Mask::HideFiles,
         "/proc",
         mask::PROC_FILES,
     ));
     steps.push(shut(
         "and these directories: show an empty one instead",
-        Call::HideDirectories,
+        Mask::HideDirectories,
         "/proc",
         mask::PROC_DIRECTORIES,
     ));
     steps.push(shut(
         "settings of the kernel are for reading here, not for writing",
-        Call::MakeReadOnly,
+        Mask::MakeReadOnly,
         "/proc",
         mask::PROC_READ_ONLY,
     ));
@@ -45,7 +46,7 @@ pub fn kernel_mounts(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
         ));
         steps.push(shut(
             "firmware, modules, tracing and power meters are the host's affair",
-            Call::HideDirectories,
+            Mask::HideDirectories,
             "/sys",
             mask::SYS_DIRECTORIES,
         ));

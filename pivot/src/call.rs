@@ -1,31 +1,24 @@
 //! Every call pivot makes, with its four faces: as strace prints it, as a shell types it, as the kernel gets it, and what to
-//! do when the kernel says no. Those about the program itself are in privileges.rs.
+//! do when the kernel says no. Those about the files to show are in tree.rs, those that shut some in mask.rs, those about
+//! the program itself in privileges.rs.
 
+use crate::hint::why_no_place;
 use crate::idmap::IdRange;
 use crate::mask::Mask;
-use crate::mountfd::{self, Attributes, FileSystem, Resolve};
-use crate::privileges::Privilege;
-use crate::source::Source;
+use crate::mountfd::{self, FileSystem, Resolve};
+use crate::privileges::{Privilege, capsh};
+use crate::shell::{new_mount, show_resolver};
 use crate::state::State;
-use crate::{image, inside, resolver};
-use chain::{Answer, LoopFlags, Refusal, Shell, quoted};
+use crate::tree::TreeCall;
+use crate::{inside, resolver};
+use chain::{Answer, Kind, Refusal, Shell, in_user_namespace, quoted, why_no_namespace};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::stat::Mode;
-use nix::unistd::{chdir, fchdir, pivot_root};
-use std::ffi::OsString;
+use nix::unistd::{chdir, pivot_root};
 use std::fmt::{self, Display};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-
-/// Where a mount goes: `/` itself, or a path below it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum At {
-    Root,
-    Below(PathBuf),
-}
 
 /// A call; each variant is named after the system call, or after what several do together.
 #[derive(Debug)]
@@ -36,20 +29,8 @@ pub enum Call {
     MakePrivate,
     /// clone(2) into a user namespace, and its maps
     MakeUserns(IdRange),
-    /// open_tree(2)
-    CopyTree { from: PathBuf, at: At },
-    /// flock(2), LOOP_CONFIGURE of loop(4)
-    AttachLoop { image: PathBuf, read_only: bool },
-    /// fsopen(2), fsconfig(2), fsmount(2)
-    MountSource { fs: FileSystem, source: Source, at: At, parking: &'static str },
-    /// mount_setattr(2)
-    SetAttributes { attributes: Attributes, at: At },
-    /// mount_setattr(2) with MOUNT_ATTR_IDMAP
-    IdmapMount(IdRange),
-    /// move_mount(2), fchdir(2)
-    AttachRoot,
-    /// move_mount(2)
-    Attach { at: PathBuf, is_directory: bool },
+    /// A directory, an image or memory becomes a mount
+    Tree(TreeCall),
     /// fsopen(2), fsconfig(2), fsmount(2), move_mount(2)
     MountNew { fs: FileSystem, at: &'static str },
     /// What is shut of /proc and /sys
@@ -68,20 +49,6 @@ pub enum Call {
     Privilege(Privilege),
 }
 
-impl At {
-    /// From the new root, which is the working directory of a script.
-    pub fn in_shell(&self) -> OsString {
-        match self {
-            At::Root => ".".into(),
-            At::Below(path) => {
-                let mut word = OsString::from(".");
-                word.push(path);
-                word
-            }
-        }
-    }
-}
-
 impl Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
@@ -94,35 +61,7 @@ impl Display for Call {
                     range.line()
                 )
             }
-            Call::CopyTree { from, .. } => {
-                write!(f, "open_tree(AT_FDCWD, {}, OPEN_TREE_CLONE|AT_RECURSIVE)", quoted(from))
-            }
-            Call::AttachLoop { image, read_only } => {
-                let flags = LoopFlags { read_only: *read_only, autoclear: true }.names();
-                let lock = if *read_only { "LOCK_SH" } else { "LOCK_EX" };
-                write!(
-                    f,
-                    "flock({0}, {lock}|LOCK_NB)\nioctl(\"/dev/loop-control\", LOOP_CTL_GET_FREE)\nioctl(\"/dev/loopN\", LOOP_CONFIGURE, {{{0}, {flags}}})",
-                    quoted(image)
-                )
-            }
-            Call::MountSource { fs, source, .. } => write!(
-                f,
-                "fsmount(fsopen(\"{}\"), {}, {})",
-                fs.kind,
-                source_name(source),
-                fs.attributes.flags()
-            ),
-            Call::SetAttributes { attributes, .. } => {
-                write!(f, "mount_setattr({{the mount}}, AT_RECURSIVE, {})", attributes.flags())
-            }
-            Call::IdmapMount(range) => write!(
-                f,
-                "mount_setattr({{the mount}}, AT_RECURSIVE, MOUNT_ATTR_IDMAP, {{map \"{}\"}})",
-                range.line()
-            ),
-            Call::AttachRoot => f.write_str("move_mount({the mount}, \"/\")\nfchdir({the mount})"),
-            Call::Attach { at, .. } => write!(f, "move_mount({{the mount}}, {})", quoted(at)),
+            Call::Tree(call) => call.fmt(f),
             Call::MountNew { fs, at } => {
                 let options: String = fs
                     .options
@@ -153,19 +92,25 @@ impl Display for Call {
     }
 }
 
-fn source_name(source: &Source) -> String {
-    match source {
-        Source::Image { .. } => "\"/dev/loopN\"".into(),
-        Source::Directory(path) | Source::File(path) | Source::Device { path, .. } => quoted(path),
-        Source::Memory(_) => "\"tmpfs\"".into(),
-    }
-}
-
 impl chain::Call for Call {
     type State = State;
 
     fn shell(&self) -> Shell {
-        crate::shell::of(self)
+        match self {
+            Call::UnshareMounts => Shell::enter(["unshare", "--mount"]),
+            Call::MakePrivate => Shell::enter(["unshare", "--propagation", "private"]),
+            Call::Tree(call) => call.shell(),
+            Call::MountNew { fs, at } => new_mount(fs, at),
+            Call::Mask(mask) => mask.shell(),
+            Call::FillDev => inside::as_commands(),
+            Call::ShowResolver { text, fs, parking } => show_resolver(text, fs, parking),
+            // Without -n it would write down the mount in /run, which takes the host's root.
+            Call::PivotRoot => Shell::line(["mount", "-n", "--move", ".", "/"]),
+            Call::DetachOldRoot => capsh(["--chroot=.".into()]),
+            Call::Privilege(privilege) => privilege.shell(),
+            Call::ChangeDirectory(_) => Shell::Implied,
+            Call::MakeUserns(_) => Shell::Refuse,
+        }
     }
 
     fn run(&self, state: &mut State) -> Result<Answer, Refusal> {
@@ -178,46 +123,7 @@ impl chain::Call for Call {
                 state.userns = Some(range.make_namespace()?);
                 state.owner = Some(range.outer);
             }
-            Call::CopyTree { from, .. } => state.tree = Some(mountfd::copy_tree(from)?),
-            Call::AttachLoop { image: path, read_only } => {
-                let device = image::attach(path, *read_only)?;
-                let result = format!("0: {}", device.path.display());
-                state.device = Some(device);
-                return Ok(Answer::Made(result));
-            }
-            Call::MountSource { fs, source, .. } => {
-                let device = state.device.take();
-                let from = match (source, &device) {
-                    (Source::Image { .. }, Some(device)) => device.path.as_path(),
-                    (Source::Device { path, .. }, _) => path,
-                    _ => Path::new("tmpfs"),
-                };
-                state.tree = Some(fs.mount(from)?);
-            }
-            Call::SetAttributes { attributes, .. } => {
-                mountfd::set_attributes(state.tree()?, *attributes, None)?
-            }
-            Call::IdmapMount(_) => {
-                let namespace = state.userns.as_ref().ok_or(Errno::EBADF)?;
-                mountfd::set_attributes(state.tree()?, Attributes::NONE, Some(namespace.as_fd()))?;
-            }
-            Call::AttachRoot => {
-                let tree = state.tree.take().ok_or(Errno::EBADF)?;
-                let old = nix::fcntl::open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-                mountfd::attach(tree.as_fd(), old.as_fd())?;
-                fchdir(&tree)?;
-                state.root = Some(tree);
-            }
-            Call::Attach { at, is_directory } => {
-                let tree = state.tree.take().ok_or(Errno::EBADF)?;
-                let (base, rest) = state.nearest(at)?;
-                let target = match is_directory {
-                    true => mountfd::make_directory(base, rest, Resolve::InRoot, state.owner)?,
-                    false => mountfd::make_file(base, rest, Resolve::InRoot, state.owner)?,
-                };
-                mountfd::attach(tree.as_fd(), target.as_fd())
-                    .map_err(|refusal| Refusal { call: None, ..refusal })?;
-            }
+            Call::Tree(call) => return call.run(state),
             Call::MountNew { fs, at } => {
                 let tree = fs.mount(Path::new(fs.kind))?;
                 let (base, rest) = state.nearest(Path::new(at))?;
@@ -250,9 +156,27 @@ impl chain::Call for Call {
     }
 
     fn hint(&self, refusal: &Refusal) -> Option<String> {
-        if let Call::Privilege(privilege) = self {
-            return privilege.hint(refusal);
+        let errno = refusal.errno?;
+        match self {
+            Call::UnshareMounts if errno == Errno::EPERM => {
+                Some("mounting takes root: run it as root, or be root in a user namespace: nsexec -r -- pivot …".into())
+            }
+            Call::UnshareMounts => why_no_namespace(&[Kind::Mount], errno),
+            Call::MakeUserns(_) => match errno {
+                Errno::EPERM if in_user_namespace() => Some("mapping a range of ids takes root outside of any user namespace: leave out --userns, the root of this one is nobody outside".into()),
+                _ => why_no_namespace(&[Kind::User], errno),
+            },
+            Call::Tree(call) => call.hint(refusal),
+            Call::MountNew { at, .. } => why_no_place(Path::new(at), errno),
+            Call::ShowResolver { .. } => why_no_place(Path::new(resolver::PLACE), errno),
+            Call::Mask(mask) => mask.hint(errno),
+            Call::FillDev if errno == Errno::ENODEV => Some(inside::WRONG_DEVICE.into()),
+            Call::ChangeDirectory(path) => Some(match errno {
+                Errno::EXDEV => "that is a way out of the new root, and is not taken".into(),
+                _ => format!("--workdir names a directory of the new root, and {} is none", quoted(path)),
+            }),
+            Call::Privilege(privilege) => privilege.hint(refusal),
+            _ => None,
         }
-        crate::hint::of(self, refusal)
     }
 }

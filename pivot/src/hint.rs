@@ -1,53 +1,12 @@
 //! Why the kernel said no to a mount, and what helps.
 
-use crate::call::Call;
-use crate::inside;
 use crate::source::Source;
-use chain::{Refusal, devices_on, in_user_namespace, quoted, why_no_loop};
+use chain::{devices_on, in_user_namespace, quoted, why_no_loop};
 use nix::errno::Errno;
 use std::path::Path;
 
-/// The cause and the cure, where there are words for them.
-pub fn of(call: &Call, refusal: &Refusal) -> Option<String> {
-    let errno = refusal.errno?;
-    match call {
-        Call::UnshareMounts if errno == Errno::EPERM => {
-            Some("mounting takes root: run it as root, or be root in a user namespace: nsexec -r -- pivot …".into())
-        }
-        Call::UnshareMounts => chain::why_no_namespace(&[chain::Kind::Mount], errno),
-        Call::MakeUserns(_) => match errno {
-            Errno::EPERM if in_user_namespace() => Some("mapping a range of ids takes root outside of any user namespace: leave out --userns, the root of this one is nobody outside".into()),
-            _ => chain::why_no_namespace(&[chain::Kind::User], errno),
-        },
-        Call::AttachLoop { image, .. } => {
-            let is_image = refusal.call.as_ref().is_none_or(|call| call.contains(&quoted(image)));
-            why_not_attached(image, is_image, errno)
-        }
-        Call::MountSource { fs, source, .. } => why_not_mounted(fs.kind, source, errno),
-        Call::IdmapMount(_) => Some(match errno {
-            Errno::EINVAL => "the file system of the root, or one mounted below it, cannot map ids: put the tree in an image, mkimg --from DIR IMG".into(),
-            _ => "mapping the ids of a mount takes root outside of any user namespace".into(),
-        }),
-        Call::MountNew { at, .. } => why_no_place(Path::new(at), errno),
-        Call::Attach { at, is_directory: false } if errno == Errno::EINVAL => {
-            Some(format!("the source is a file and {} of the new root is not: a file goes on a file", quoted(at)))
-        }
-        Call::Attach { at, .. } => why_no_place(at, errno),
-        Call::ShowResolver { .. } => why_no_place(Path::new(crate::resolver::PLACE), errno),
-        Call::Mask(mask) => mask.hint(errno),
-        Call::FillDev if errno == Errno::ENODEV => Some(inside::WRONG_DEVICE.into()),
-        Call::CopyTree { from, .. } if errno == Errno::EINVAL => {
-            Some(format!("{} lies on a mount that may not be copied into another namespace", quoted(from)))
-        }
-        Call::ChangeDirectory(path) => Some(match errno {
-            Errno::EXDEV => "that is a way out of the new root, and is not taken".into(),
-            _ => format!("--workdir names a directory of the new root, and {} is none", quoted(path)),
-        }),
-        _ => None,
-    }
-}
-
-fn why_not_attached(image: &Path, is_image: bool, errno: Errno) -> Option<String> {
+/// Of an image; `is_image`: it was the image that was refused, and not a loop device.
+pub fn why_not_attached(image: &Path, is_image: bool, errno: Errno) -> Option<String> {
     if errno != Errno::EWOULDBLOCK {
         return match errno {
             Errno::EACCES | Errno::EPERM if in_user_namespace() => Some("the kernel mounts images for root only, not for the root of a user namespace: run it as root, with pivot --userns auto, or give it a directory".into()),
@@ -77,7 +36,8 @@ fn mount_of(device: &Path) -> Option<String> {
     mounts.lines().find(|line| line.split(' ').next() == Some(device))?.split(' ').nth(1).map(str::to_owned)
 }
 
-fn why_not_mounted(kind: &str, source: &Source, errno: Errno) -> Option<String> {
+/// Of an image or a block device with a file system of that kind.
+pub fn why_not_mounted(kind: &str, source: &Source, errno: Errno) -> Option<String> {
     let path = match source {
         Source::Image { path, .. } | Source::Device { path, .. } => path,
         _ => return None,
@@ -95,7 +55,8 @@ fn why_not_mounted(kind: &str, source: &Source, errno: Errno) -> Option<String> 
     }
 }
 
-fn why_no_place(at: &Path, errno: Errno) -> Option<String> {
+/// Of the place in the new root that something was to be mounted on.
+pub fn why_no_place(at: &Path, errno: Errno) -> Option<String> {
     let at = quoted(at);
     match errno {
         Errno::ELOOP => Some(format!("{at} of the new root is a symbolic link: one could lead the mount anywhere, so it must be a directory")),

@@ -18,6 +18,7 @@ mod shell;
 mod source;
 mod state;
 mod sys;
+mod tree;
 mod user;
 
 use chain::Mode;

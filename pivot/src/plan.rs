@@ -5,7 +5,7 @@ mod privileges;
 
 use self::inside::kernel_mounts;
 use self::privileges::{before_the_pivot, kept_capabilities, privilege_steps};
-use crate::call::{At, Call};
+use crate::call::Call;
 use crate::cli::Cli;
 use crate::facts::Facts;
 use crate::idmap::IdRange;
@@ -13,6 +13,7 @@ use crate::image;
 use crate::mountfd::{Attributes, FileSystem};
 use crate::program::{environment, program};
 use crate::source::{Extra, Source};
+use crate::tree::{At, TreeCall};
 use anyhow::Result;
 use chain::{Made, Plan, Step};
 use std::path::PathBuf;
@@ -81,11 +82,15 @@ fn root_steps(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
     };
     let attributes = if cli.read_only { dead.and(Attributes::READ_ONLY) } else { dead };
     let mut steps = tree_steps(&facts.root, At::Root, attributes, facts.userns, facts.parking[0]);
-    steps.push(Step::new(
+    steps.push(tree_step(
         "attach it over / of our own mount table, the only place it is ever attached, and stand in it",
-        Call::AttachRoot,
+        TreeCall::AttachRoot,
     ));
     steps
+}
+
+fn tree_step(why: &'static str, call: TreeCall) -> Step<Call> {
+    Step::new(why, Call::Tree(call))
 }
 
 /// A detached mount of `source`, with its attributes.
@@ -99,18 +104,18 @@ fn tree_steps(
     let mut steps = Vec::new();
     match source {
         Source::Directory(path) | Source::File(path) => {
-            steps.push(Step::new(
+            steps.push(tree_step(
                 "take the files as a mount by itself, attached nowhere yet",
-                Call::CopyTree { from: path.clone(), at: at.clone() },
+                TreeCall::CopyTree { from: path.clone(), at: at.clone() },
             ));
             if attributes != Attributes::NONE {
-                steps.push(Step::new(why_attributes(attributes), Call::SetAttributes { attributes, at }));
+                steps.push(tree_step(why_attributes(attributes), TreeCall::SetAttributes { attributes, at }));
             }
         }
         Source::Image { path, file_system } => {
             let read_only = attributes.and(Attributes::READ_ONLY) == attributes
                 || image::is_always_read_only(file_system);
-            steps.push(Step::new("a file becomes a block device, locked against a second writer; the kernel takes it away with its last user", Call::AttachLoop { image: path.clone(), read_only }));
+            steps.push(tree_step("a file becomes a block device, locked against a second writer; the kernel takes it away with its last user", TreeCall::AttachLoop { image: path.clone(), read_only }));
             steps.push(mount_step(source, at, device_fs(file_system, attributes, read_only), parking));
         }
         Source::Device { file_system, .. } => {
@@ -124,17 +129,17 @@ fn tree_steps(
             if let Some(range) = idmap {
                 fs = fs.with("uid", range.outer.to_string()).with("gid", range.outer.to_string());
             }
-            steps.push(Step::new(
+            steps.push(tree_step(
                 "an empty file system in memory, attached nowhere yet",
-                Call::MountSource { fs, source: source.clone(), at, parking },
+                TreeCall::MountSource { fs, source: source.clone(), at, parking },
             ));
             return steps;
         }
     }
     if let Some(range) = idmap {
-        steps.push(Step::new(
+        steps.push(tree_step(
             "files keep the owners they have on the disk, and those become ids of the new users",
-            Call::IdmapMount(range),
+            TreeCall::IdmapMount(range),
         ));
     }
     steps
@@ -161,9 +166,9 @@ fn device_fs(kind: &'static str, attributes: Attributes, read_only: bool) -> Fil
 }
 
 fn mount_step(source: &Source, at: At, fs: FileSystem, parking: &'static str) -> Step<Call> {
-    Step::new(
+    tree_step(
         "the file system on it becomes a mount by itself, attached nowhere yet",
-        Call::MountSource { fs, source: source.clone(), at, parking },
+        TreeCall::MountSource { fs, source: source.clone(), at, parking },
     )
 }
 
@@ -172,9 +177,9 @@ fn extra_steps(extra: &Extra, facts: &Facts) -> Vec<Step<Call>> {
     let mut steps =
         tree_steps(&extra.source, At::Below(extra.at.clone()), extra.attributes, idmap, facts.parking[0]);
     let is_directory = !matches!(extra.source, Source::File(_));
-    steps.push(Step::new(
+    steps.push(tree_step(
         "attach it where it was asked for, a path that cannot lead out of the new root",
-        Call::Attach { at: extra.at.clone(), is_directory },
+        TreeCall::Attach { at: extra.at.clone(), is_directory },
     ));
     steps
 }

@@ -1,11 +1,12 @@
 //! What the kernel shows in the new root: /proc, /dev and /sys, and what of them is shut.
 
-use super::{CLOSED, owned};
-use crate::call::{At, Call};
+use super::{CLOSED, owned, tree_step};
+use crate::call::Call;
 use crate::cli::Cli;
 use crate::facts::Facts;
 use crate::mask::{self, Mask, Names};
 use crate::mountfd::{Attributes, FileSystem};
+use crate::tree::{At, TreeCall};
 use chain::Step;
 
 /// /proc, /dev and /sys.
@@ -58,13 +59,13 @@ pub fn kernel_mounts(cli: &Cli, facts: &Facts) -> Vec<Step<Call>> {
 fn hosts_own() -> Vec<Step<Call>> {
     let mut steps = Vec::new();
     for path in ["/dev", "/sys"] {
-        steps.push(Step::new(
+        steps.push(tree_step(
             "privileged: the host's own, with all that is mounted on it",
-            Call::CopyTree { from: path.into(), at: At::Below(path.into()) },
+            TreeCall::CopyTree { from: path.into(), at: At::Below(path.into()) },
         ));
-        steps.push(Step::new(
+        steps.push(tree_step(
             "attach it where programs expect it",
-            Call::Attach { at: path.into(), is_directory: true },
+            TreeCall::Attach { at: path.into(), is_directory: true },
         ));
     }
     steps

@@ -1,15 +1,17 @@
 //! Every call pivot makes, with its four faces: as strace prints it, as a shell types it, as the kernel gets it, and what to
 //! do when the kernel says no. Those about the files to show are in tree.rs, those that shut some in mask.rs, those about
-//! the program itself in privileges.rs.
+//! the program in inherited.rs and privileges.rs.
 
 use crate::hint::why_no_place;
 use crate::idmap::IdRange;
+use crate::inherited::Inherited;
 use crate::mask::Mask;
 use crate::mountfd::{self, FileSystem, Resolve};
 use crate::privileges::{Privilege, capsh};
 use crate::shell::{new_mount, show_resolver};
 use crate::state::State;
 use crate::tree::TreeCall;
+use crate::user::{UserSpec, why_not_found};
 use crate::{inside, resolver};
 use chain::{Answer, Kind, Refusal, Shell, in_user_namespace, quoted, why_no_namespace};
 use nix::errno::Errno;
@@ -45,7 +47,11 @@ pub enum Call {
     DetachOldRoot,
     /// chdir(2)
     ChangeDirectory(PathBuf),
-    /// What the program is left with
+    /// openat2(2), read(2) of the new root's /etc/passwd and /etc/group
+    FindUser(UserSpec),
+    /// What the program would inherit of the caller
+    Inherited(Inherited),
+    /// What the program may do
     Privilege(Privilege),
 }
 
@@ -84,6 +90,8 @@ impl Display for Call {
                 quoted(text),
                 resolver::PLACE
             ),
+            Call::FindUser(user) => f.write_str(user.as_call()),
+            Call::Inherited(call) => call.fmt(f),
             Call::PivotRoot => f.write_str("pivot_root(\".\", \".\")"),
             Call::DetachOldRoot => f.write_str("umount2(\".\", MNT_DETACH)"),
             Call::ChangeDirectory(path) => write!(f, "chdir({})", quoted(path)),
@@ -104,6 +112,8 @@ impl chain::Call for Call {
             Call::Mask(mask) => mask.shell(),
             Call::FillDev => inside::as_commands(),
             Call::ShowResolver { text, fs, parking } => show_resolver(text, fs, parking),
+            Call::FindUser(user) => user.as_commands(),
+            Call::Inherited(call) => call.shell(),
             // Without -n it would write down the mount in /run, which takes the host's root.
             Call::PivotRoot => Shell::line(["mount", "-n", "--move", ".", "/"]),
             Call::DetachOldRoot => capsh(["--chroot=.".into()]),
@@ -137,6 +147,8 @@ impl chain::Call for Call {
                 state.back_to_root()?;
             }
             Call::ShowResolver { text, fs, .. } => resolver::show(text, fs, state.root()?, state.owner)?,
+            Call::FindUser(user) => state.account = user.find(state.root()?)?,
+            Call::Inherited(call) => return call.run(state),
             Call::PivotRoot => pivot_root(".", ".")?,
             Call::DetachOldRoot => {
                 umount2(".", MntFlags::MNT_DETACH)?;
@@ -171,6 +183,8 @@ impl chain::Call for Call {
             Call::ShowResolver { .. } => why_no_place(Path::new(resolver::PLACE), errno),
             Call::Mask(mask) => mask.hint(errno),
             Call::FillDev if errno == Errno::ENODEV => Some(inside::WRONG_DEVICE.into()),
+            Call::FindUser(_) => why_not_found(errno),
+            Call::Inherited(call) => call.hint(errno),
             Call::ChangeDirectory(path) => Some(match errno {
                 Errno::EXDEV => "that is a way out of the new root, and is not taken".into(),
                 _ => format!("--workdir names a directory of the new root, and {} is none", quoted(path)),

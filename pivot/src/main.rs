@@ -7,6 +7,7 @@ mod facts;
 mod hint;
 mod idmap;
 mod image;
+mod inherited;
 mod inside;
 mod mask;
 mod mountfd;

@@ -1,36 +1,17 @@
-//! What a program is left with: environment, signals, ids, capabilities. Each call with its four faces, as in call.rs.
+//! What a program may do: its ids and capabilities. Each call with its four faces, as in call.rs.
 
 use crate::idmap::IdRange;
 use crate::state::State;
-use crate::sys;
-use crate::user::{UserSpec, Who};
 use chain::{Answer, CapSet, Capabilities, Lifeline, Refusal, Shell};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
-/// A call about the program itself.
+/// A call about what the program may do.
 #[derive(Debug)]
 pub enum Privilege {
-    /// openat2(2), read(2) of the new root's /etc/passwd and /etc/group
-    FindUser(UserSpec),
-    /// clearenv(3), setenv(3); without a HOME among them, the one of the user
-    SetEnvironment(Vec<(OsString, OsString)>),
-    /// signal(2), sigprocmask(2)
-    ResetSignals,
-    /// keyctl(2)
-    JoinSessionKeyring,
-    /// setrlimit(2)
-    LimitCore,
-    /// umask(2)
-    SetUmask,
     /// setns(2)
     JoinUserns(IdRange),
     /// PR_CAPBSET_DROP of prctl(2), for all but these
@@ -47,33 +28,11 @@ pub enum Privilege {
     SetNoNewPrivs,
     /// PR_SET_PDEATHSIG of prctl(2)
     RenewLifeline(Lifeline),
-    /// close_range(2), and fcntl(2) for those that are kept, which are the program's and outlive the step
-    CloseDescriptors(Vec<ManuallyDrop<OwnedFd>>),
 }
-
-/// A core limit of one byte: with it the kernel does not start the helper of a piped core_pattern either, which a limit
-/// of 0 does not prevent (fs/coredump.c).
-const CORE_LIMIT: u64 = 1;
 
 impl Display for Privilege {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Privilege::FindUser(spec) => match spec.user {
-                Who::Number(0) => f.write_str("openat2(\"etc/group\")"),
-                _ => f.write_str("openat2(\"etc/passwd\", RESOLVE_IN_ROOT|RESOLVE_NO_SYMLINKS)"),
-            },
-            Privilege::SetEnvironment(pairs) => {
-                f.write_str("clearenv()")?;
-                pairs.iter().try_for_each(|(name, value)| {
-                    write!(f, "\nsetenv({}, {})", chain::quoted(name), chain::quoted(value))
-                })
-            }
-            Privilege::ResetSignals => {
-                f.write_str("signal({1…64}, SIG_DFL)\nsigprocmask(SIG_SETMASK, [], NULL)")
-            }
-            Privilege::JoinSessionKeyring => f.write_str("keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)"),
-            Privilege::LimitCore => write!(f, "setrlimit(RLIMIT_CORE, {{{CORE_LIMIT}, {CORE_LIMIT}}})"),
-            Privilege::SetUmask => f.write_str("umask(022)"),
             Privilege::JoinUserns(range) => write!(f, "setns({{map \"{}\"}}, CLONE_NEWUSER)", range.line()),
             Privilege::DropBounding(kept) => {
                 write!(f, "prctl(PR_CAPBSET_DROP, {{all but {}}})", or_none(*kept))
@@ -93,10 +52,6 @@ impl Display for Privilege {
             }
             Privilege::SetNoNewPrivs => f.write_str("prctl(PR_SET_NO_NEW_PRIVS, 1)"),
             Privilege::RenewLifeline(lifeline) => f.write_str(&lifeline.call()),
-            Privilege::CloseDescriptors(keep) => {
-                f.write_str("close_range(3, ~0U, CLOSE_RANGE_CLOEXEC)")?;
-                keep.iter().try_for_each(|fd| write!(f, "\nfcntl({}, F_SETFD, 0)", fd.as_raw_fd()))
-            }
         }
     }
 }
@@ -116,27 +71,6 @@ pub fn capsh(options: impl IntoIterator<Item = String>) -> Shell {
 impl Privilege {
     pub fn shell(&self) -> Shell {
         match self {
-            Privilege::FindUser(spec) => Shell::Line(find_in_shell(spec).into()),
-            Privilege::SetEnvironment(pairs) => {
-                // --default-signal is the next step; env(1) takes no option after a variable.
-                let mut words = vec![OsString::from("env"), "-i".into(), "--default-signal".into()];
-                words.extend(pairs.iter().map(|(name, value)| {
-                    let mut pair = name.clone();
-                    pair.push("=");
-                    pair.push(value);
-                    chain::quote(&pair)
-                }));
-                if !pairs.iter().any(|(name, _)| name == "HOME") {
-                    words.push("HOME=\"$home\"".into());
-                }
-                Shell::Through(words)
-            }
-            Privilege::ResetSignals => Shell::Implied,
-            Privilege::LimitCore => Shell::Line(
-                format!("[ \"$(ulimit -H -c)\" = 0 ] || prlimit --pid $$ --core={CORE_LIMIT}:{CORE_LIMIT}")
-                    .into(),
-            ),
-            Privilege::SetUmask => Shell::line(["umask", "022"]),
             Privilege::DropBounding(kept) => {
                 capsh([format!("--drop={}", CapSet::ALL.without(*kept).names())])
             }
@@ -159,36 +93,12 @@ impl Privilege {
             }
             Privilege::KeepGroups => Shell::Implied,
             Privilege::SetNoNewPrivs => capsh(["--no-new-privs".into()]),
-            Privilege::JoinSessionKeyring
-            | Privilege::JoinUserns(_)
-            | Privilege::RenewLifeline(_)
-            | Privilege::CloseDescriptors(_) => Shell::Nothing,
+            Privilege::JoinUserns(_) | Privilege::RenewLifeline(_) => Shell::Nothing,
         }
     }
 
-    pub fn run(&self, state: &mut State) -> Result<Answer, Refusal> {
+    pub fn run(&self, state: &State) -> Result<Answer, Refusal> {
         match self {
-            Privilege::FindUser(spec) => state.account = spec.find(state.root()?)?,
-            Privilege::SetEnvironment(pairs) => {
-                let home = (OsString::from("HOME"), state.account.home.clone());
-                let mut pairs = pairs.clone();
-                if !pairs.iter().any(|(name, _)| name == "HOME") {
-                    pairs.push(home);
-                }
-                chain::set_environment(&pairs);
-            }
-            Privilege::ResetSignals => sys::reset_signals()?,
-            Privilege::JoinSessionKeyring => match chain::join_new_session_keyring() {
-                // A kernel without key rings has none to leave.
-                Err(Errno::ENOSYS) => return Ok(Answer::AlreadyThere),
-                answer => return Ok(Answer::Made(answer?.to_string())),
-            },
-            Privilege::LimitCore => match setrlimit(Resource::RLIMIT_CORE, CORE_LIMIT, CORE_LIMIT) {
-                // A hard limit of 0, as login sessions often have, cannot be raised, and writes no file either.
-                Err(Errno::EPERM) if !dumps_are_piped() => return Ok(Answer::AlreadyThere),
-                answer => answer?,
-            },
-            Privilege::SetUmask => drop(umask(Mode::from_bits_truncate(0o022))),
             Privilege::JoinUserns(_) => {
                 let namespace = state.userns.as_ref().ok_or(Errno::EBADF)?;
                 setns(namespace, CloneFlags::CLONE_NEWUSER)?;
@@ -218,27 +128,12 @@ impl Privilege {
             }
             Privilege::SetNoNewPrivs => nix::sys::prctl::set_no_new_privs()?,
             Privilege::RenewLifeline(lifeline) => lifeline.renew()?,
-            Privilege::CloseDescriptors(keep) => {
-                chain::close_from_at_exec(3)?;
-                for fd in keep {
-                    nix::fcntl::fcntl(&**fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
-                }
-            }
         }
         Ok(Answer::zero())
     }
 
     pub fn hint(&self, refusal: &Refusal) -> Option<String> {
         match (self, refusal.errno) {
-            (Privilege::FindUser(_), Some(Errno::ELOOP)) => {
-                Some("a link of the image could lead anywhere: its /etc/passwd must be a file".into())
-            }
-            (Privilege::FindUser(_), Some(Errno::EINVAL)) => {
-                Some("it must be a regular file of at most 1 MiB".into())
-            }
-            (Privilege::FindUser(_), Some(Errno::ENOENT)) => {
-                Some("give the number: --user UID:GID needs no file".into())
-            }
             (Privilege::SetIds { .. }, Some(Errno::EINVAL)) => {
                 Some("the user namespace maps no such id: see /proc/self/uid_map".into())
             }
@@ -249,44 +144,10 @@ impl Privilege {
             (Privilege::SetCapabilities { .. }, Some(Errno::EPERM)) => {
                 Some("what this process has not itself it cannot hand on: see CapPrm in /proc/self/status, and --cap-drop".into())
             }
-            (Privilege::LimitCore, Some(Errno::EPERM)) => {
-                Some("the hard limit is 0, with which dumps still go to the program in core_pattern: start it with ulimit -c 1".into())
-            }
             (Privilege::RenewLifeline(_), Some(Errno::ESRCH)) => {
                 Some("the process that waited for this one has died".into())
             }
             _ => None,
         }
     }
-}
-
-/// Whether core dumps go to a program of the host: core(5).
-fn dumps_are_piped() -> bool {
-    std::fs::read("/proc/sys/kernel/core_pattern").map_or(true, |pattern| pattern.starts_with(b"|"))
-}
-
-/// Sets the variables uid, gid and home from the files of the new root, which is the working directory.
-fn find_in_shell(spec: &UserSpec) -> String {
-    let line = |file: &str, pattern: String, otherwise: String| {
-        let pattern = chain::quote(OsStr::from_bytes(pattern.as_bytes()));
-        format!("$(grep -m1 {} etc/{file}{otherwise})", pattern.to_string_lossy())
-    };
-    let account = match &spec.user {
-        Who::Number(0) => "root:x:0:0::/root".into(),
-        Who::Number(uid) => {
-            line("passwd", format!("^[^:]*:[^:]*:{uid}:"), format!(" || echo user:x:{uid}:{uid}::/"))
-        }
-        Who::Name(name) => line("passwd", format!("^{name}:"), String::new()),
-    };
-    let field = |variable: &str, number: u32| format!("{variable}=$(echo \"$account\" | cut -d: -f{number})");
-    let mut lines =
-        vec![format!("account=\"{account}\""), field("uid", 3), field("gid", 4), field("home", 6)];
-    match &spec.group {
-        None => {}
-        Some(Who::Number(gid)) => lines.push(format!("gid={gid}")),
-        Some(Who::Name(name)) => {
-            lines.push(format!("gid={}", line("group", format!("^{name}:"), " | cut -d: -f3".into())));
-        }
-    }
-    lines.join("\n")
 }

@@ -1,16 +1,15 @@
 //! Who the program runs as: `--user NAME|UID[:GID]`, looked up in the new root's own /etc/passwd and /etc/group.
 
-use chain::{Failure, Refusal, quoted};
+use crate::mountfd::{Resolve, open_below};
+use chain::{Failure, Refusal, Shell, quoted};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-
-use crate::mountfd::{Resolve, open_below};
 
 /// A name or a number. A number is never looked up as a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +105,52 @@ impl UserSpec {
         };
         Ok(Account { uid, gid, home })
     }
+
+    /// The first call of `find`, as strace prints it.
+    pub fn as_call(&self) -> &'static str {
+        match self.user {
+            Who::Number(0) => "openat2(\"etc/group\")",
+            _ => "openat2(\"etc/passwd\", RESOLVE_IN_ROOT|RESOLVE_NO_SYMLINKS)",
+        }
+    }
+
+    /// Sets the variables uid, gid and home from the files of the new root, which is the working directory.
+    pub fn as_commands(&self) -> Shell {
+        let line = |file: &str, pattern: String, otherwise: String| {
+            let pattern = chain::quote(OsStr::from_bytes(pattern.as_bytes()));
+            format!("$(grep -m1 {} etc/{file}{otherwise})", pattern.to_string_lossy())
+        };
+        let account = match &self.user {
+            Who::Number(0) => "root:x:0:0::/root".into(),
+            Who::Number(uid) => {
+                line("passwd", format!("^[^:]*:[^:]*:{uid}:"), format!(" || echo user:x:{uid}:{uid}::/"))
+            }
+            Who::Name(name) => line("passwd", format!("^{name}:"), String::new()),
+        };
+        let field =
+            |variable: &str, number: u32| format!("{variable}=$(echo \"$account\" | cut -d: -f{number})");
+        let mut lines =
+            vec![format!("account=\"{account}\""), field("uid", 3), field("gid", 4), field("home", 6)];
+        match &self.group {
+            None => {}
+            Some(Who::Number(gid)) => lines.push(format!("gid={gid}")),
+            Some(Who::Name(name)) => {
+                lines.push(format!("gid={}", line("group", format!("^{name}:"), " | cut -d: -f3".into())));
+            }
+        }
+        Shell::Line(lines.join("\n").into())
+    }
+}
+
+/// Why a file of the new root is not read.
+pub fn why_not_found(errno: Errno) -> Option<String> {
+    let why = match errno {
+        Errno::ELOOP => "a link of the image could lead anywhere: its /etc/passwd must be a file",
+        Errno::EINVAL => "it must be a regular file of at most 1 MiB",
+        Errno::ENOENT => "give the number: --user UID:GID needs no file",
+        _ => return None,
+    };
+    Some(why.into())
 }
 
 fn absent(name: &str, file: &str) -> Refusal {

@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::cli::Cli;
 use crate::facts::Facts;
+use crate::inherited::Inherited;
 use crate::privileges::Privilege;
 use anyhow::Result;
 use chain::{CapSet, Step};
@@ -11,29 +12,29 @@ use std::mem::ManuallyDrop;
 
 /// What is given up while the host's files are still in reach: none of it needs them.
 pub fn before_the_pivot(facts: &Facts, environment: Vec<(OsString, OsString)>) -> Vec<Step<Call>> {
-    let step = |why, privilege| Step::new(why, Call::Privilege(privilege));
+    let step = |why, call| Step::new(why, Call::Inherited(call));
     let mut steps = Vec::new();
     if let Some(user) = &facts.user {
         steps
-            .push(step("names mean the new root's users, not the host's", Privilege::FindUser(user.clone())));
+            .push(Step::new("names mean the new root's users, not the host's", Call::FindUser(user.clone())));
     }
     steps.push(step(
         "what the caller ignores or blocks is no business of the program's",
-        Privilege::ResetSignals,
+        Inherited::ResetSignals,
     ));
     steps.push(step(
         "variables of the host may hold its secrets, and name its paths",
-        Privilege::SetEnvironment(environment),
+        Inherited::SetEnvironment(environment),
     ));
     steps.push(step(
         "keys of the host's session would be in reach: begin a session without any",
-        Privilege::JoinSessionKeyring,
+        Inherited::JoinSessionKeyring,
     ));
     steps.push(
-        step("a core dump is written by the host, outside of all this: write none; with 1 the program that core_pattern may name is not started either, with 0 it is", Privilege::LimitCore)
+        step("a core dump is written by the host, outside of all this: write none; with 1 the program that core_pattern may name is not started either, with 0 it is", Inherited::LimitCore)
             .optional(),
     );
-    steps.push(step("files are made with the usual mode, whatever the caller's was", Privilege::SetUmask));
+    steps.push(step("files are made with the usual mode, whatever the caller's was", Inherited::SetUmask));
     steps
 }
 
@@ -79,9 +80,9 @@ pub fn privilege_steps(cli: &Cli, facts: Facts, kept: CapSet) -> Vec<Step<Call>>
             Privilege::RenewLifeline(lifeline),
         ));
     }
-    steps.push(step(
+    steps.push(Step::new(
         "an open directory of the host would be a way out: keep no descriptor that was not asked for",
-        Privilege::CloseDescriptors(facts.keep.into_iter().map(ManuallyDrop::new).collect()),
+        Call::Inherited(Inherited::CloseDescriptors(facts.keep.into_iter().map(ManuallyDrop::new).collect())),
     ));
     steps
 }

@@ -1,34 +1,23 @@
 //! The cgset binary as it is typed: help, refusals, the dry run as text, and what lands in the files. Plain directories stand
 //! in for the hierarchies, so nothing here needs root or touches a group.
 
+#[path = "../../../tests/cli.rs"]
+mod cli;
 mod typed;
 
+use cli::{is_one_screen, is_refused, run, stderr, stdout};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-fn run(command: &mut Command) -> Output {
-    command
-        .env_remove("BOXUTILS_MODE")
-        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
-        .output()
-        .expect("it starts")
-}
-
 fn cgset(words: &[&str]) -> Output {
     run(Command::new(env!("CARGO_BIN_EXE_cgset")).args(words))
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
-
 /// Runs `words` and expects a refusal with this text, nothing on stdout, and this status.
 fn refused(words: &[&str], status: i32, wanted: &str) {
-    let output = cgset(words);
-    assert_eq!(text(&output.stderr), wanted, "{words:?}");
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(status), 0), "{words:?}");
+    is_refused(&cgset(words), words, status, wanted);
 }
 
 /// A tree of directories that is gone with the test.
@@ -68,11 +57,8 @@ impl Drop for Tree {
 #[test]
 fn the_short_help_is_one_screen_and_names_at_most_24_options() {
     let output = cgset(&["-h"]);
-    let help = text(&output.stdout);
-    let options = help.lines().filter(|line| line.trim_start().starts_with('-')).count();
-    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
-    assert!((12..=24).contains(&options), "{options} options");
-    assert!(!help.contains("--root"));
+    is_one_screen(&output);
+    assert!(!stdout(&output).contains("--root"));
 }
 
 #[test]
@@ -96,7 +82,7 @@ fn values_land_in_the_files_of_version_1() {
         ],
     );
     let output = tree.run(&["--memory", "1M", "--cpus", "50%", "--pids", "7", "web"]);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     assert_eq!(tree.holds("memory/web/memory.limit_in_bytes"), "1048576");
     assert_eq!(
         tree.holds("cpu/web/cpu.cfs_quota_us") + &tree.holds("cpu/web/cpu.cfs_period_us"),
@@ -118,7 +104,7 @@ fn values_land_in_the_files_of_version_2_and_the_other_versions_names_are_transl
         ],
     );
     let output = tree.run(&["web", "memory.limit_in_bytes=4096", "cpu.shares=512", "cpu.cfs_quota_us=-1"]);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     assert_eq!(tree.holds("web/memory.max"), "4096");
     assert_eq!(tree.holds("web/cpu.weight") + &tree.holds("web/cpu.max"), "50max");
     assert_eq!(tree.run(&["web", "devices.deny=a"]).status.code(), Some(125));
@@ -139,7 +125,7 @@ fn limits_of_disks_and_devices_land_in_the_files_of_version_1() {
     );
     let output =
         tree.run(&["--io", "8:0:wbps=4M", "--device", "c 1:3 rwm", "--device", "/dev/full w", "web"]);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     assert_eq!(tree.holds("blkio/web/blkio.throttle.write_bps_device"), "8:0 4194304");
     assert_eq!(
         tree.holds("devices/web/devices.allow") + &tree.holds("devices/web/devices.deny"),
@@ -151,7 +137,7 @@ fn limits_of_disks_and_devices_land_in_the_files_of_version_1() {
 fn what_only_bpf_can_do_ends_a_dry_run_as_a_script() {
     let tree = Tree::new("bpf", &["cgroup.controllers=pids", "cgroup.subtree_control=pids"]);
     let output = tree.run(&["--dry-run", "--device", "c 1:3 rwm", "web", "--", "true"]);
-    let script = text(&output.stdout);
+    let script = stdout(&output);
     let why = "no command does this: the kernel runs this program whenever a member opens or makes a device";
     assert_eq!(output.status.code(), Some(0));
     assert!(script.lines().any(|line| line.starts_with(&format!("# {why}"))), "{script}");
@@ -167,7 +153,7 @@ fn a_value_that_is_refused_late_puts_back_those_before_it() {
     let output = tree.run(&["--pids", "7", "web", "pids.none=1"]);
     let path = tree.0.join("pids/web/pids.none");
     assert_eq!(
-        text(&output.stderr),
+        stderr(&output),
         format!(
             "cgset: open(\"{}\", O_WRONLY): No such file or directory (ENOENT)\ncgset: while: the value that was asked for\ncgset: hint: this kernel has no file of that name there: it has pids.max\n",
             path.display()
@@ -180,7 +166,7 @@ fn a_value_that_is_refused_late_puts_back_those_before_it() {
 fn the_program_is_joined_with_0_in_tasks_or_cgroup_procs() {
     let one = Tree::new("join-one", &["pids/web/tasks=", "freezer/web/tasks="]);
     let output = one.run(&["web", "--", "echo", "here"]);
-    assert_eq!((text(&output.stdout), one.holds("pids/web/tasks")), ("here\n".into(), "0".into()));
+    assert_eq!((stdout(&output), one.holds("pids/web/tasks")), ("here\n".into(), "0".into()));
     let two = Tree::new(
         "join-two",
         &["cgroup.controllers=pids", "cgroup.subtree_control=pids", "web/cgroup.procs="],
@@ -193,7 +179,7 @@ fn the_program_is_joined_with_0_in_tasks_or_cgroup_procs() {
 fn the_dry_run_is_a_script_and_does_nothing() {
     let tree = Tree::new("dry", &["pids/", "freezer/"]);
     let output = tree.run(&["--dry-run", "--transient", "--pids", "7", "web", "--", "echo", "a b"]);
-    let script = text(&output.stdout);
+    let script = stdout(&output);
     let place = |name: &str| tree.0.join(name).join("web").display().to_string();
     for line in [
         format!("mkdir -p {}", place("pids")),
@@ -227,15 +213,14 @@ fn procs_and_stat_are_data_on_stdout() {
             "memory/web/memory.oom_control=oom_kill_disable 0\noom_kill 2\n",
         ],
     );
-    assert_eq!(text(&tree.run(&["--procs", "web"]).stdout), "7\n12\n");
+    assert_eq!(stdout(&tree.run(&["--procs", "web"])), "7\n12\n");
     assert_eq!(
-        text(&tree.run(&["--stat", "--json", "web"]).stdout),
+        stdout(&tree.run(&["--stat", "--json", "web"])),
         "{\"group\": \"web\", \"procs\": 2, \"frozen\": null, \"memory.current_bytes\": null, \"memory.peak_bytes\": null, \"memory.max_bytes\": 4096, \"memory.oom_kills\": 2, \"cpu.usage_usec\": null, \"cpu.throttled_usec\": null, \"cpu.quota_usec\": null, \"cpu.period_usec\": null, \"pids.current\": 2, \"pids.max\": null, \"labels\": {}}\n"
     );
     let output = tree.run(&["--procs", "none"]);
     assert!(
-        output.stdout.is_empty()
-            && text(&output.stderr).starts_with("cgset: \"none\": there is no such group\n")
+        output.stdout.is_empty() && stderr(&output).starts_with("cgset: \"none\": there is no such group\n")
     );
 }
 
@@ -265,13 +250,13 @@ fn the_tree_is_text_for_people_and_a_line_of_json_for_each_group() {
     );
     let root = tree.0.display();
     assert_eq!(
-        text(&tree.run(&["--tree"]).stdout),
+        stdout(&tree.run(&["--tree"])),
         format!(
             "cpu,memory (version 1, {root}/cpu,memory)\n  /  1\n    web  2\n      inner\\x1b[2J  0\npids (version 1, {root}/pids)\n  /  3\n"
         )
     );
     assert_eq!(
-        text(&tree.run(&["--tree", "--json", "web"]).stdout),
+        stdout(&tree.run(&["--tree", "--json", "web"])),
         "[{\"hierarchy\":\"cpu,memory\",\"group\":\"/web\",\"procs\":[7,12],\"marked\":false,\"labels\":{}},\n{\"hierarchy\":\"cpu,memory\",\"group\":\"/web/inner\\u001b[2J\",\"procs\":[],\"marked\":false,\"labels\":{}}]\n"
     );
     assert_eq!(tree.run(&["--tree", "none"]).status.code(), Some(125));

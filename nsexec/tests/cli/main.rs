@@ -1,8 +1,11 @@
 //! The nsexec binary as it is typed: help, refusals, the dry run and the explanation as text. Nothing here needs root.
 
+#[path = "../../../tests/cli.rs"]
+mod cli;
 mod join;
 mod keep;
 
+use cli::{is_one_screen, is_refused, run, stderr, stdout};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
@@ -12,27 +15,9 @@ fn nsexec(words: &[&str]) -> Output {
     run(Command::new(env!("CARGO_BIN_EXE_nsexec")).args(words))
 }
 
-fn run(command: &mut Command) -> Output {
-    command
-        .env_remove("BOXUTILS_MODE")
-        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
-        .output()
-        .expect("it starts")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("UTF-8")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).expect("UTF-8")
-}
-
 /// Runs `words` and expects a refusal with this text, nothing on stdout, and this status.
 fn refused(words: &[&str], status: i32, text: &str) {
-    let output = nsexec(words);
-    assert_eq!(stderr(&output), text, "{words:?}");
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(status), 0), "{words:?}");
+    is_refused(&nsexec(words), words, status, text);
 }
 
 /// Replaces every number of more than three digits by N: the PIDs, and nothing else the texts hold.
@@ -54,13 +39,7 @@ fn without_pids(text: &str) -> String {
 
 #[test]
 fn the_short_help_is_one_screen_and_names_at_most_24_options() {
-    let output = nsexec(&["-h"]);
-    let text = stdout(&output);
-    assert_eq!(output.status.code(), Some(0));
-    assert!(output.stderr.is_empty());
-    let options = text.lines().filter(|line| line.trim_start().starts_with('-')).count();
-    assert!((12..=24).contains(&options), "{options} options");
-    assert!(text.lines().count() <= 48, "{} lines", text.lines().count());
+    is_one_screen(&nsexec(&["-h"]));
 }
 
 #[test]

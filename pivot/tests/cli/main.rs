@@ -1,7 +1,10 @@
 //! The pivot binary as it is typed: help, refusals, and the dry run as text. Nothing here needs root.
 
+#[path = "../../../tests/cli.rs"]
+mod cli;
 mod dry_run;
 
+use cli::{is_one_screen, is_refused, run, stderr, stdout};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -24,16 +27,12 @@ impl Directory {
 
     /// Runs pivot in it, with an environment of PATH alone.
     fn pivot<W: AsRef<OsStr>>(&self, words: &[W]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pivot"));
-        command.args(words).current_dir(self.path()).env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
-        command.output().expect("it starts")
+        run(Command::new(env!("CARGO_BIN_EXE_pivot")).args(words).current_dir(self.path()).env_clear())
     }
 
     /// Runs `words` and expects a refusal with this text, nothing on stdout, and 125.
     fn refused(&self, words: &[&str], text: &str) {
-        let output = self.pivot(words);
-        assert_eq!(stderr(&output), text, "{words:?}");
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0), "{words:?}");
+        is_refused(&self.pivot(words), words, 125, text);
     }
 
     /// The script of a dry run, which must say nothing else.
@@ -57,23 +56,9 @@ impl Drop for Directory {
     }
 }
 
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("UTF-8")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).expect("UTF-8")
-}
-
 #[test]
 fn the_short_help_is_one_screen_and_names_at_most_24_options() {
-    let here = Directory::new("short");
-    let output = here.pivot(&["-h"]);
-    let text = stdout(&output);
-    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
-    let options = text.lines().filter(|line| line.trim_start().starts_with('-')).count();
-    assert!((12..=24).contains(&options), "{options} options");
-    assert!(text.lines().count() <= 48, "{} lines", text.lines().count());
+    is_one_screen(&Directory::new("short").pivot(&["-h"]));
 }
 
 #[test]

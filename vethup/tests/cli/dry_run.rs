@@ -27,8 +27,8 @@ fn the_dry_run_is_a_script_and_does_nothing() {
         "echo",
         "a b",
     ]);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
-    let script = text(&output.stdout);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let script = stdout(&output);
     // The table puts down what forwarding is, or what an earlier table says it was; it is switched on where it is off.
     let forwarding = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
     let switch = if forwarding == "0\n" { "echo 1 > /proc/sys/net/ipv4/ip_forward\n" } else { "" };
@@ -78,9 +78,9 @@ fn the_dry_run_wires_a_namespace_that_is_there_and_leaves_its_settings() {
         "--netns",
         "/proc/self/ns/net",
     ]);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     assert_eq!(
-        commands(&text(&output.stdout)),
+        commands(&stdout(&output)),
         format!(
             "\
 exec 4</proc/self/ns/net
@@ -115,7 +115,7 @@ fn the_dry_run_goes_on_with_the_program_s_own_options() {
         "--",
         "--nat",
     ]);
-    assert!(text(&output.stdout).contains("\nexec echo --down -- --nat 3<&-\n"), "{output:?}");
+    assert!(stdout(&output).contains("\nexec echo --down -- --nat 3<&-\n"), "{output:?}");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn an_argument_of_the_program_may_hold_any_bytes() {
         .args(["--dry-run", "--bridge", &own("u"), "--gateway", "198.19.0.1/24", "--", "printf", "%s"])
         .arg(word);
     let output = run(&mut command);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     // The last line of the script but one, which is all of it that touches no network, gives the program the same bytes.
     let start = output.stdout.windows(5).rposition(|five| five == b"exec ").expect("the program's line");
     let end = output.stdout.windows(5).rposition(|five| five == b" 3<&-").expect("its end");
@@ -144,15 +144,15 @@ fn an_argument_of_the_program_may_hold_any_bytes() {
     assert_eq!(again.stdout, word.as_bytes());
     let absent = run(Command::new(env!("CARGO_BIN_EXE_vethup")).arg("--").arg(OsStr::from_bytes(b"\xff")));
     assert_eq!(absent.status.code(), Some(127));
-    assert!(text(&absent.stderr).starts_with("vethup: execve(\"\\xff\"): No such file"), "{absent:?}");
+    assert!(stderr(&absent).starts_with("vethup: execve(\"\\xff\"): No such file"), "{absent:?}");
 }
 
 #[test]
 fn without_a_bridge_the_dry_run_gives_each_end_its_address_and_the_way_to_the_other() {
     let words = ["--dry-run", "--no-bridge", "--peer-name", &own("w"), "--gateway", "198.18.4.1/24"];
     let output = vethup(&[&words[..], &["--address", "198.18.4.7/32", "--", "true"]].concat());
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
-    let script = commands(&text(&output.stdout));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let script = commands(&stdout(&output));
     let outside = "nsenter --net=/proc/self/fd/4 ip";
     let name = own("w");
     let wanted = format!(

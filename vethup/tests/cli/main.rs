@@ -1,8 +1,11 @@
 //! The vethup binary as it is typed: help, refusals, the dry run as text. It looks at the network and changes nothing, and
 //! needs no root for that. What would act if it were not refused is typed with --dry-run.
 
+#[path = "../../../tests/cli.rs"]
+mod cli;
 mod dry_run;
 
+use cli::{is_one_screen, is_refused, run, stderr, stdout};
 use std::ffi::OsStr;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -13,30 +16,16 @@ fn vethup(words: &[&str]) -> Output {
     run(Command::new(env!("CARGO_BIN_EXE_vethup")).args(words))
 }
 
-fn run(command: &mut Command) -> Output {
-    command
-        .env_remove("BOXUTILS_MODE")
-        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
-        .output()
-        .expect("it starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
-
 /// Runs `words` and expects a refusal with this text, nothing on stdout, and this status.
 fn refused(words: &[&str], status: i32, wanted: &str) {
-    let output = vethup(words);
-    assert_eq!(text(&output.stderr), wanted, "{words:?}");
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(status), 0), "{words:?}");
+    is_refused(&vethup(words), words, status, wanted);
 }
 
 /// Runs `words` with --dry-run and expects a refusal with this text: the script is one that fails.
 fn unwritten(words: &[&str], wanted: &str) {
     let output = vethup(&[&["--dry-run"], words].concat());
-    assert_eq!(text(&output.stderr), wanted, "{words:?}");
-    assert_eq!((output.status.code(), text(&output.stdout)), (Some(125), "exit 125\n".into()), "{words:?}");
+    assert_eq!(stderr(&output), wanted, "{words:?}");
+    assert_eq!((output.status.code(), stdout(&output)), (Some(125), "exit 125\n".into()), "{words:?}");
 }
 
 /// Runs `words` and expects them refused by the parser with this text.
@@ -46,17 +35,12 @@ fn mistyped(words: &[&str], what: &str) {
 
 #[test]
 fn the_short_help_is_one_screen_and_names_at_most_24_options() {
-    let output = vethup(&["-h"]);
-    let help = text(&output.stdout);
-    let options = help.lines().filter(|line| line.trim_start().starts_with('-')).count();
-    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
-    assert!((12..=24).contains(&options), "{options} options");
-    assert!(help.lines().count() <= 48, "{} lines", help.lines().count());
+    is_one_screen(&vethup(&["-h"]));
 }
 
 #[test]
 fn the_long_help_explains_what_the_short_one_names() {
-    let (short, long) = (text(&vethup(&["-h"]).stdout), text(&vethup(&["--help"]).stdout));
+    let (short, long) = (stdout(&vethup(&["-h"])), stdout(&vethup(&["--help"])));
     let options = |help: &str| {
         let words = help.split_whitespace().filter(|word| word.starts_with("--"));
         words.map(str::to_owned).collect::<Vec<_>>()
@@ -70,7 +54,7 @@ fn the_long_help_explains_what_the_short_one_names() {
 
 #[test]
 fn the_version_is_the_package_s() {
-    assert_eq!(text(&vethup(&["--version"]).stdout), concat!("vethup ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(stdout(&vethup(&["--version"])), concat!("vethup ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
@@ -175,7 +159,7 @@ fn a_program_without_dashes_before_it_is_told_so() {
     for program in [&["echo"][..], &["echo", "-l", "--nat"], &["echo", "--", "x"], &["--", "x"]] {
         let words = ["--dry-run", "--bridge", &bridge, "--gateway", "198.18.7.1/24", "--"];
         let output = vethup(&[&words[..], program].concat());
-        assert!(!text(&output.stderr).contains("put --"), "{program:?}: {output:?}");
+        assert!(!stderr(&output).contains("put --"), "{program:?}: {output:?}");
     }
     // Where no program is taken, dashes would not help.
     for (option, hint) in [
@@ -223,7 +207,7 @@ fn names_that_no_interface_can_have_are_refused() {
         "--",
         "true",
     ]);
-    assert!(text(&output.stdout).contains("\nip link set 0123456789abcde up\n"), "{output:?}");
+    assert!(stdout(&output).contains("\nip link set 0123456789abcde up\n"), "{output:?}");
 }
 
 #[test]
@@ -330,12 +314,12 @@ fn the_listing_is_data_on_stdout_and_nobody_may_read_it() {
         command.uid(NOBODY).gid(NOBODY);
     }
     let output = run(command.args(["--list", "--json"]));
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     // Every bridge that the lines name is an object, and nothing else is.
     let lines = vethup(&["--list"]);
     assert_eq!((lines.status.code(), lines.stderr.len()), (Some(0), 0));
-    let bridges = text(&lines.stdout).lines().filter(|line| !line.starts_with(' ')).count();
-    let json = text(&output.stdout);
+    let bridges = stdout(&lines).lines().filter(|line| !line.starts_with(' ')).count();
+    let json = stdout(&output);
     assert!(json.starts_with('[') && json.ends_with("]\n"), "{json}");
     assert_eq!(json.matches("{\"bridge\": ").count(), bridges, "{json}");
     for key in ["\"addresses\": [", "\"nat\": ", "\"uplinks\": [", "\"ports\": ["] {

@@ -4,7 +4,21 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # some are for the test files to use, and lib.bash sets some
 
-# The whole of each file's setup_file: `root` and `image` in $BATS_FILE_TMPDIR.
+# Each file's setup_file, setup and teardown, unless it has its own, which calls the same functions.
+setup_file() {
+	setup_container_file
+}
+
+setup() {
+	setup_container
+	take_image
+}
+
+teardown() {
+	teardown_container
+}
+
+# Makes `root` and `image` in $BATS_FILE_TMPDIR.
 setup_container_file() {
 	setup_world_file
 	cd "$BATS_FILE_TMPDIR" || return
@@ -12,14 +26,14 @@ setup_container_file() {
 	"$BOXUTILS_BIN/mkimg" --from root image
 }
 
-# The first line of each file's setup.
+# The first line of each setup.
 setup_container() {
 	setup_group
 	# vethup keeps its lock there.
 	own_run
 }
 
-# The last line of each file's teardown: vethup --down leaves nothing, nor does anything else.
+# The last line of each teardown: vethup --down leaves nothing, nor does anything else.
 teardown_container() {
 	vethup --down
 	umount /run

@@ -12,18 +12,6 @@ load join.bash
 
 WHY='what a process is in can be joined as long as it lives'
 
-setup_file() {
-	setup_join_file
-}
-
-setup() {
-	setup_join
-}
-
-teardown() {
-	teardown_group
-}
-
 # ---- what cannot be joined
 
 says() {

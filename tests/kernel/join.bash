@@ -3,14 +3,14 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # some are for the test files to use, and lib.bash sets some
 
-# The files' setup_file and setup: a root, and an image of it, for not every file system can map ids and that can.
-setup_join_file() {
+# Each file's setup_file and setup: a root, and an image of it, for not every file system can map ids and that can.
+setup_file() {
 	setup_world_file
 	make_root "$BATS_FILE_TMPDIR/root" >/dev/null
 	"$BATS_FILE_TMPDIR/bin/mkimg" --from "$BATS_FILE_TMPDIR/root" "$BATS_FILE_TMPDIR/img"
 }
 
-setup_join() {
+setup() {
 	setup_group
 	root=$BATS_FILE_TMPDIR/root image=$BATS_FILE_TMPDIR/img
 }

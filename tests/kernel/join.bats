@@ -10,18 +10,6 @@ load groups.bash
 load namespaces.bash
 load join.bash
 
-setup_file() {
-	setup_join_file
-}
-
-setup() {
-	setup_join
-}
-
-teardown() {
-	teardown_group
-}
-
 # ---- where it is
 
 @test "it is where the process is: namespaces, root, working directory, control groups, ids, capabilities" {

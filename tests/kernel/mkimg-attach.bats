@@ -7,18 +7,6 @@
 load lib.bash
 load mkimg.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_mkimg
-}
-
-teardown() {
-	nothing_of_mkimg
-}
-
 # ---- attached images
 
 @test "--attach prints the device it leaves, --detach takes it away and sees that it is gone" {

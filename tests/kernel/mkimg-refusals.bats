@@ -7,18 +7,6 @@
 load lib.bash
 load mkimg.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_mkimg
-}
-
-teardown() {
-	nothing_of_mkimg
-}
-
 # ---- what it refuses, and what it leaves then
 
 @test "a file is replaced by --force only, and stays where the new one fails" {

@@ -3,8 +3,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154,SC2164 # some are for the test files to use, and lib.bash sets some
 
-# The files' setup and teardown.
-setup_mkimg() {
+# Each file's setup and teardown.
+setup() {
 	setup_world
 	# bats keeps files of its own in the directory above.
 	mkdir here
@@ -13,7 +13,7 @@ setup_mkimg() {
 	mkdir seen
 }
 
-nothing_of_mkimg() {
+teardown() {
 	umount -R seen tree 2>/dev/null || :
 	for device in $(loops_on "$BATS_RUN_TMPDIR" | cut -d' ' -f1); do
 		losetup -d "/dev/$device"

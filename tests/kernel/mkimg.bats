@@ -7,18 +7,6 @@
 load lib.bash
 load mkimg.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_mkimg
-}
-
-teardown() {
-	nothing_of_mkimg
-}
-
 # ---- what it makes
 
 @test "an empty image is as large as said, sparse, sound, and silent" {

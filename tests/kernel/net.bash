@@ -3,8 +3,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2016,SC2034,SC2154 # a perl program for the files to use; lib.bash sets variables
 
-# The first line of each setup: the world's network is the machine's, and is looked at before.
-setup_network() {
+# Each file's setup: the world's network is the machine's, and is looked at before.
+setup() {
 	setup_world
 	# The names of ip-netns(8) are the test's own.
 	own_run
@@ -12,7 +12,11 @@ setup_network() {
 	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
 }
 
-# The first line of each teardown: vethup --down leaves nothing.
+# Each file's teardown, unless it has its own, which ends with the same function: vethup --down leaves nothing.
+teardown() {
+	network_is_as_it_was
+}
+
 network_is_as_it_was() {
 	vethup --down
 	for name in $(ip netns list | cut -d' ' -f1); do ip netns delete "$name"; done

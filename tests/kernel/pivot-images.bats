@@ -8,18 +8,6 @@
 load lib.bash
 load pivot.bash
 
-setup_file() {
-	setup_pivot_file
-}
-
-setup() {
-	setup_pivot
-}
-
-teardown() {
-	nothing_left
-}
-
 # ---- images (I)
 
 BUSY_WHY=$LOOP_WHY

@@ -8,18 +8,6 @@
 load lib.bash
 load pivot.bash
 
-setup_file() {
-	setup_pivot_file
-}
-
-setup() {
-	setup_pivot
-}
-
-teardown() {
-	nothing_left
-}
-
 @test "P1, P3: a symbolic link of the image for /dev, /proc or /sys is refused, and what it names is unharmed" {
 	make_victim
 	for name in proc dev sys; do

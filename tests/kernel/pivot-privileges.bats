@@ -8,18 +8,6 @@
 load lib.bash
 load pivot.bash
 
-setup_file() {
-	setup_pivot_file
-}
-
-setup() {
-	setup_pivot
-}
-
-teardown() {
-	nothing_left
-}
-
 # ---- privileges (C)
 
 CONFINED='CapInh:0000000000000000

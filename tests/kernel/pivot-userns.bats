@@ -8,18 +8,6 @@
 load lib.bash
 load pivot.bash
 
-setup_file() {
-	setup_pivot_file
-}
-
-setup() {
-	setup_pivot
-}
-
-teardown() {
-	nothing_left
-}
-
 @test "--userns: root inside is nobody outside, and the range is the one asked for" {
 	own_image
 	start_inside nsexec --pid --net --ipc -- pivot --userns 200000:1000 img

@@ -3,8 +3,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # some are for the test files to use, and lib.bash sets some
 
-# The files' setup_file and setup.
-setup_pivot_file() {
+# Each file's setup_file, and its setup, unless it has its own, which calls the same function first.
+setup_file() {
 	setup_world_file
 	make_root "$BATS_FILE_TMPDIR/root"
 	add_perl "$BATS_FILE_TMPDIR/root"
@@ -12,6 +12,10 @@ setup_pivot_file() {
 	touch "$BATS_FILE_TMPDIR/root/dev/null"
 	make_image "$BATS_FILE_TMPDIR/root" "$BATS_FILE_TMPDIR/img"
 	chmod 666 "$BATS_FILE_TMPDIR/img"
+}
+
+setup() {
+	setup_pivot
 }
 
 setup_pivot() {

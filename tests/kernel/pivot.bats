@@ -8,18 +8,6 @@
 load lib.bash
 load pivot.bash
 
-setup_file() {
-	setup_pivot_file
-}
-
-setup() {
-	setup_pivot
-}
-
-teardown() {
-	nothing_left
-}
-
 # ---- descriptors, environment, working directory (F)
 
 @test "F1: only descriptors 0 to 2 go in; --keep-fd keeps what it names; --bare keeps all" {

@@ -12,18 +12,6 @@
 load lib.bash
 load net.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_network
-}
-
-teardown() {
-	network_is_as_it_was
-}
-
 # ---- no bridge
 
 @test "--no-bridge: each end is the way to the other, of either version; no network, no bridge" {

@@ -13,14 +13,6 @@
 load lib.bash
 load net.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_network
-}
-
 teardown() {
 	ip link delete nic 2>/dev/null || :
 	for family in ip inet bridge; do nft delete table "$family" wall 2>/dev/null || :; done

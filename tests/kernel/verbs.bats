@@ -9,15 +9,6 @@ load lib.bash
 load groups.bash
 load container.bash
 
-setup_file() {
-	setup_container_file
-}
-
-setup() {
-	setup_container
-	take_image
-}
-
 teardown() {
 	end_detached
 	teardown_container

@@ -9,17 +9,9 @@ load lib.bash
 load groups.bash
 load container.bash
 
-setup_file() {
-	setup_container_file
-}
-
 setup() {
 	setup_container
 	cp -r "$BATS_FILE_TMPDIR/root" root
-}
-
-teardown() {
-	teardown_container
 }
 
 verify() {

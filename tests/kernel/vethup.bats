@@ -12,18 +12,6 @@
 load lib.bash
 load net.bash
 
-setup_file() {
-	setup_world_file
-}
-
-setup() {
-	setup_network
-}
-
-teardown() {
-	network_is_as_it_was
-}
-
 # Asserts exit status 125 and the whole of stderr, and that nothing was made.
 refuses() {
 	local text=$1

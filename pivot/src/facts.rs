@@ -67,18 +67,8 @@ impl Facts {
         if !cli.bare && !cli.privileged {
             chain::refuse_open_directories()?;
         }
-        if let Some(word) = cli.env.iter().find(|word| word.is_empty() || word.as_bytes().starts_with(b"=")) {
-            return Err(Failure::new(format!("--env {}: no name", quoted(word)))
-                .hint("write --env NAME=VALUE, or --env NAME to keep the caller's")
-                .into());
-        }
-        let mut extras = Vec::new();
-        for (option, values) in [("--bind", &cli.bind), ("--image", &cli.image), ("--tmpfs", &cli.tmpfs)] {
-            for value in values {
-                extras.push(Extra::parse(option, value, userns.is_some())?);
-            }
-        }
-        extras.sort_by_key(|extra| extra.at.components().count());
+        refuse_nameless(&cli.env)?;
+        let extras = extras(cli, userns.is_some())?;
         let in_new_userns = made.has(Kind::User);
         let groups = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
         // Where ids are not mapped, everything is owned by the one user namespace there is.
@@ -122,6 +112,26 @@ fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os()
         .filter(|(name, _)| name != MODE_VARIABLE && !name.as_bytes().contains(&b'='))
         .collect()
+}
+
+fn refuse_nameless(variables: &[OsString]) -> Result<(), Failure> {
+    match variables.iter().find(|word| word.is_empty() || word.as_bytes().starts_with(b"=")) {
+        None => Ok(()),
+        Some(word) => Err(Failure::new(format!("--env {}: no name", quoted(word)))
+            .hint("write --env NAME=VALUE, or --env NAME to keep the caller's")),
+    }
+}
+
+/// What is shown below the new root, parents before what lies below them.
+fn extras(cli: &Cli, has_userns: bool) -> Result<Vec<Extra>> {
+    let mut extras = Vec::new();
+    for (option, values) in [("--bind", &cli.bind), ("--image", &cli.image), ("--tmpfs", &cli.tmpfs)] {
+        for value in values {
+            extras.push(Extra::parse(option, value, has_userns)?);
+        }
+    }
+    extras.sort_by_key(|extra| extra.at.components().count());
+    Ok(extras)
 }
 
 fn descriptor(fd: i32) -> Result<OwnedFd, Failure> {

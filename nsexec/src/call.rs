@@ -1,26 +1,23 @@
 //! Every call nsexec makes, with its four faces: as strace prints it, as a shell types it, as the kernel gets it, and
-//! what to do when the kernel says no.
+//! what to do when the kernel says no. Whole families of them have a file of their own.
 
 use crate::cli::Propagation;
 use crate::facts::Target;
+use crate::ids::IdCall;
 use crate::join::Join;
 use crate::keep::KeepCall;
-use crate::timens::{self, Clock, Offset};
+use crate::rendezvous::Rendezvous;
+use crate::timens::TimeCall;
 use chain::{Answer, Kind, Lifeline, Refusal, Shell, quoted, why_no_namespace};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{setns, unshare};
-use nix::unistd::{Gid, Pid, Uid, setresgid, setresuid};
+use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// The time namespace that the children of this process are born in.
-const TIME_FOR_CHILDREN: &str = "/proc/self/ns/time_for_children";
 
 /// A call; each variant is named after the system call or the file.
 #[derive(Debug)]
@@ -29,18 +26,12 @@ pub enum Call {
     Unshare(Kind),
     /// setns(2)
     JoinNs(Target),
-    /// `/proc/self/timens_offsets`: time_namespaces(7)
-    ShiftClock { clock: Clock, offset: Offset },
-    /// setns(2) to the time namespace that children would be born in
-    EnterTime,
+    /// A new time namespace, its clocks and the way in
+    Time(TimeCall),
     /// Namespaces that outlive their processes
     Keep(KeepCall),
-    /// `/proc/self/setgroups`, which must say deny before an unprivileged gid_map: user_namespaces(7)
-    DenySetgroups,
-    /// `/proc/self/uid_map` or `gid_map`: one id, 0 inside
-    WriteMap { file: &'static str, outside: u32 },
-    /// setresgid(2), setresuid(2): id 0 of a user namespace that was joined
-    BecomeRoot,
+    /// Ids of a user namespace
+    Ids(IdCall),
     /// mount(2) of `/` with nothing but a propagation
     Propagate(Propagation),
     /// PR_SET_PDEATHSIG of prctl(2)
@@ -53,14 +44,8 @@ pub enum Call {
     SetHostname(OsString),
     /// mount(2) of a new procfs
     MountProc(PathBuf),
-    /// The program's PID to a file
-    WritePidFile(PathBuf),
-    /// unlink(2)
-    RemoveFile(PathBuf),
-    /// The program's PID to a descriptor, then close(2)
-    TellReady(OwnedFd),
-    /// read(2) until the end
-    WaitForEnd(OwnedFd),
+    /// What is done with those who wait outside
+    Rendezvous(Rendezvous),
     /// What is done to be with a process
     Join(Join),
 }
@@ -70,13 +55,14 @@ pub enum Call {
 pub struct State {
     child: Option<Pid>,
     /// The PID file is ours, to be removed by us.
-    has_pid_file: bool,
+    pub has_pid_file: bool,
     /// What joining another user namespace undoes.
     pub lifeline: Option<Lifeline>,
 }
 
 impl State {
-    fn program(&self) -> Pid {
+    /// The child, or this process where there is no fork.
+    pub fn program(&self) -> Pid {
         self.child.unwrap_or_else(Pid::this)
     }
 }
@@ -95,14 +81,9 @@ impl Display for Call {
         match self {
             Call::Unshare(kind) => write!(f, "unshare({})", kind.flag_name()),
             Call::JoinNs(target) => write!(f, "setns({}, {})", quoted(&target.path), target.kind.flag_name()),
-            Call::ShiftClock { clock, offset } => {
-                write!(f, "write(\"/proc/self/timens_offsets\", \"{} {offset}\")", clock.name())
-            }
-            Call::EnterTime => write!(f, "setns(\"{TIME_FOR_CHILDREN}\", CLONE_NEWTIME)"),
+            Call::Time(call) => call.fmt(f),
             Call::Keep(call) => call.fmt(f),
-            Call::DenySetgroups => f.write_str("write(\"/proc/self/setgroups\", \"deny\")"),
-            Call::WriteMap { file, outside } => write!(f, "write(\"/proc/self/{file}\", \"0 {outside} 1\")"),
-            Call::BecomeRoot => f.write_str("setresgid(0, 0, 0)\nsetresuid(0, 0, 0)"),
+            Call::Ids(call) => call.fmt(f),
             Call::Propagate(Propagation::Unchanged) => {
                 f.write_str("no call: a copy of a mount is in its peer group")
             }
@@ -116,12 +97,7 @@ impl Display for Call {
             Call::MountProc(at) => {
                 write!(f, "mount(\"proc\", {}, \"proc\", MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL)", quoted(at))
             }
-            Call::WritePidFile(path) => write!(f, "write({}, PID)", quoted(path)),
-            Call::RemoveFile(path) => write!(f, "unlink({})", quoted(path)),
-            Call::TellReady(fd) => {
-                write!(f, "write({0:?}, PID)\nclose({0:?})", std::os::fd::AsRawFd::as_raw_fd(fd))
-            }
-            Call::WaitForEnd(fd) => write!(f, "read({:?})", std::os::fd::AsRawFd::as_raw_fd(fd)),
+            Call::Rendezvous(call) => call.fmt(f),
             Call::Join(call) => call.fmt(f),
         }
     }
@@ -143,17 +119,9 @@ impl chain::Call for Call {
                 let no_fork = (target.kind == Kind::User).then(|| "--preserve-credentials".into());
                 Shell::enter(["nsenter".into(), option].into_iter().chain(no_fork))
             }
-            Call::ShiftClock { clock, offset: Offset { seconds, nanoseconds: 0 } } => {
-                Shell::enter(["unshare", &format!("--{}={seconds}", clock.name())])
-            }
-            // unshare(1) knows whole seconds only.
-            Call::ShiftClock { .. } => Shell::Refuse,
-            Call::EnterTime => Shell::enter(["nsenter", &format!("--time={TIME_FOR_CHILDREN}")]),
+            Call::Time(call) => call.shell(),
             Call::Keep(call) => call.shell(),
-            // --map-root-user does all three.
-            Call::WriteMap { file: "uid_map", .. } => Shell::enter(["unshare", "--map-root-user"]),
-            Call::DenySetgroups | Call::WriteMap { .. } => Shell::Implied,
-            Call::BecomeRoot => Shell::enter(["nsenter", "--setuid=0", "--setgid=0"]),
+            Call::Ids(call) => call.shell(),
             Call::Propagate(how) => {
                 let how = format!("{how:?}").to_lowercase();
                 Shell::enter(["unshare", "--propagation", &how])
@@ -169,13 +137,9 @@ impl chain::Call for Call {
                 let words = ["mount", "-t", "proc", "-o", "nosuid,nodev,noexec", "proc"].map(OsString::from);
                 Shell::line(words.into_iter().chain([at.into()]))
             }
-            Call::WaitForEnd(fd) => {
-                Shell::Line(format!("cat <&{} >/dev/null", std::os::fd::AsRawFd::as_raw_fd(fd)).into())
-            }
+            Call::Rendezvous(call) => call.shell(),
             Call::Join(call) => call.shell(),
-            Call::RenewLifeline(_) | Call::WritePidFile(_) | Call::RemoveFile(_) | Call::TellReady(_) => {
-                Shell::Nothing
-            }
+            Call::RenewLifeline(_) => Shell::Nothing,
         }
     }
 
@@ -183,25 +147,9 @@ impl chain::Call for Call {
         match self {
             Call::Unshare(kind) => unshare(kind.flag())?,
             Call::JoinNs(target) => setns(&target.file, target.kind.flag())?,
-            Call::ShiftClock { clock, offset } => {
-                let text = format!("{} {offset}", clock.name());
-                return write_once(Path::new("/proc/self/timens_offsets"), &text);
-            }
-            Call::EnterTime => setns(File::open(TIME_FOR_CHILDREN)?, Kind::Time.flag())?,
+            Call::Time(call) => return call.run(),
             Call::Keep(call) => return call.run(state.program()),
-            Call::DenySetgroups => return write_once(Path::new("/proc/self/setgroups"), "deny"),
-            Call::WriteMap { file, outside } => {
-                return write_once(&Path::new("/proc/self").join(file), &format!("0 {outside} 1"));
-            }
-            Call::BecomeRoot => match give_up_groups()
-                .and_then(|()| setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0)))
-            {
-                // The namespace has no id 0: the caller keeps the id it has.
-                Err(Errno::EINVAL) => return Ok(Answer::AlreadyThere),
-                answer => {
-                    answer.and_then(|()| setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)))?
-                }
-            },
+            Call::Ids(call) => return call.run(),
             Call::Propagate(Propagation::Unchanged) => return Ok(Answer::AlreadyThere),
             Call::Propagate(how) => {
                 let flags = propagation(*how).1 | MsFlags::MS_REC;
@@ -217,38 +165,17 @@ impl chain::Call for Call {
                 let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
                 mount(Some("proc"), at, Some("proc"), flags, None::<&str>)?;
             }
-            Call::WritePidFile(path) => {
-                let mut file = OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .custom_flags(libc::O_NOFOLLOW)
-                    .open(path)?;
-                state.has_pid_file = true;
-                file.write_all(format!("{}\n", state.program()).as_bytes())?;
-            }
-            Call::RemoveFile(_) if !state.has_pid_file => return Ok(Answer::AlreadyThere),
-            Call::RemoveFile(path) => match std::fs::remove_file(path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Ok(Answer::AlreadyThere);
-                }
-                answer => answer?,
-            },
-            Call::TellReady(fd) => {
-                File::from(fd.try_clone()?).write_all(format!("{}\n", state.program()).as_bytes())?;
-            }
+            Call::Rendezvous(call) => return call.run(state),
             Call::Join(call) => return call.run(state),
-            Call::WaitForEnd(fd) => {
-                let mut file = File::from(fd.try_clone()?);
-                let mut buffer = [0; 512];
-                while file.read(&mut buffer)? > 0 {}
-            }
         }
         Ok(Answer::zero())
     }
 
     fn is_quick(&self) -> bool {
-        !matches!(self, Call::WaitForEnd(_) | Call::TellReady(_))
+        match self {
+            Call::Rendezvous(call) => call.is_quick(),
+            _ => true,
+        }
     }
 
     fn is_self_contained(&self) -> bool {
@@ -269,9 +196,9 @@ impl chain::Call for Call {
             Call::Join(call) => call.hint(refusal),
             Call::Unshare(kind) => why_no_namespace(&[*kind], errno),
             Call::JoinNs(target) => why_not_joined(target, errno),
-            Call::ShiftClock { .. } => timens::why_not_shifted(errno),
+            Call::Time(call) => call.hint(errno),
             Call::Keep(call) => call.hint(errno),
-            Call::DenySetgroups | Call::WriteMap { .. } => why_no_map(errno),
+            Call::Ids(call) => call.hint(errno),
             Call::LinkUp | Call::WriteSysctl { .. } | Call::Propagate(_) => apparmor(errno),
             Call::SetHostname(name) if errno == Errno::EINVAL || errno == Errno::ENAMETOOLONG => {
                 Some(format!("a host name has at most 64 bytes, this one {}", name.len()))
@@ -289,16 +216,8 @@ impl chain::Call for Call {
     }
 }
 
-/// setgroups(2): the groups of the caller mean nothing in there, and where they may not be given up they stay.
-fn give_up_groups() -> Result<(), Errno> {
-    match nix::unistd::setgroups(&[]) {
-        Err(Errno::EPERM) => Ok(()),
-        answer => answer,
-    }
-}
-
 /// One write(2) to a kernel file, which is there and is never created.
-fn write_once(path: &Path, text: &str) -> Result<Answer, Refusal> {
+pub fn write_once(path: &Path, text: &str) -> Result<Answer, Refusal> {
     let written = OpenOptions::new().write(true).open(path)?.write(text.as_bytes())?;
     Ok(Answer::Made(written.to_string()))
 }
@@ -313,17 +232,8 @@ fn why_not_joined(target: &Target, errno: Errno) -> Option<String> {
     }
 }
 
-fn why_no_map(errno: Errno) -> Option<String> {
-    match errno {
-        Errno::EPERM | Errno::EACCES => apparmor(errno).or_else(|| {
-            Some("the kernel lets a process without privileges map its own ids only, and only once".into())
-        }),
-        _ => None,
-    }
-}
-
 /// Ubuntu lets user namespaces be made and then refuses all that makes them useful.
-fn apparmor(errno: Errno) -> Option<String> {
+pub fn apparmor(errno: Errno) -> Option<String> {
     let switch = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
     let is_on = std::fs::read_to_string(switch).is_ok_and(|text| text.trim() == "1");
     (is_on && matches!(errno, Errno::EPERM | Errno::EACCES)).then(|| {

@@ -2,15 +2,16 @@
 
 mod joining;
 pub mod keeping;
+mod meeting;
 
 use self::joining::joining;
 use crate::call::Call;
 use crate::cli::{Cli, Propagation};
 use crate::facts::{Facts, Target};
+use crate::ids::IdCall;
 use crate::keep::KeepCall;
 use crate::timens;
 use chain::{Failure, Fork, Kind, Lifeline, Made, Plan, Step};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// Decides everything; does nothing.
@@ -44,7 +45,7 @@ pub fn plan(cli: Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
         inside.extend(join.inside);
     }
     let beside = beside(&cli, &mut facts, &new, forks);
-    let wait: Vec<Step<Call>> = facts.wait.take().map(wait_step).into_iter().collect();
+    let wait = meeting::wait(facts.wait.take());
     let program = Some(if cli.init { facts.program.under_reaper(WHY_REAPER) } else { facts.program });
     if !forks {
         steps.extend(inside.into_iter().chain(beside).chain(wait));
@@ -57,7 +58,7 @@ pub fn plan(cli: Cli, mut facts: Facts) -> Result<Plan<Call>, Failure> {
         first: inside,
         beside,
         child: wait,
-        after: removal(cli.pid_file),
+        after: meeting::removal(cli.pid_file),
     };
     Ok(Plan { steps, fork: Some(fork), program, made })
 }
@@ -102,22 +103,8 @@ fn inside(cli: &Cli, facts: &Facts, new: &[Kind], born_into: &[Kind]) -> Vec<Ste
 fn beside(cli: &Cli, facts: &mut Facts, new: &[Kind], forks: bool) -> Vec<Step<Call>> {
     let mut steps: Vec<Step<Call>> =
         facts.keep.iter().flat_map(|directory| keeping::bind(directory, new)).collect();
-    if let Some(path) = &cli.pid_file {
-        let write = Step::new("scripts find the program by its number", Call::WritePidFile(path.clone()));
-        // Where there is a fork it is removed after it, however that went.
-        steps.push(if forks { write } else { write.undo(Call::RemoveFile(path.clone())) });
-    }
-    steps.extend(
-        facts
-            .ready
-            .take()
-            .map(|fd| Step::new("tell who is waiting for it that everything is set up", Call::TellReady(fd))),
-    );
+    steps.extend(meeting::tell(cli.pid_file.as_deref(), facts.ready.take(), forks));
     steps
-}
-
-fn wait_step(fd: OwnedFd) -> Step<Call> {
-    Step::new("somebody outside has work to do first: wait until they close their end", Call::WaitForEnd(fd))
 }
 
 const WHY_REAPER: &str = "process 1 inherits all orphans and hears no signal by default: a reaper takes that on, the program is its child";
@@ -145,7 +132,10 @@ fn joins(mut targets: Vec<Target>, uid: u32, lifeline: Option<Lifeline>) -> Vec<
         let kind = target.kind;
         steps.push(Step::new(why_join(kind), Call::JoinNs(target)));
         if kind == Kind::User {
-            steps.push(Step::new("be root of that user namespace, where it has one", Call::BecomeRoot));
+            steps.push(Step::new(
+                "be root of that user namespace, where it has one",
+                Call::Ids(IdCall::BecomeRoot),
+            ));
             steps.extend(lifeline.take().map(|lifeline| {
                 Step::new(
                     "the kernel forgets this with a change of ids: die when the waiting parent dies",
@@ -200,15 +190,15 @@ fn namespace_steps(cli: &Cli, new: &[Kind], born_into: &[Kind], (uid, gid): (u32
     if cli.map_root_user {
         steps.push(Step::new(
             "without privileges a group map is allowed only to who cannot drop groups: a group may be there to keep people out",
-            Call::DenySetgroups,
+            Call::Ids(IdCall::DenySetgroups),
         ));
         steps.push(Step::new(
             "the caller's user is root in here",
-            Call::WriteMap { file: "uid_map", outside: uid },
+            Call::Ids(IdCall::WriteMap { file: "uid_map", outside: uid }),
         ));
         steps.push(Step::new(
             "the caller's group is root's in here",
-            Call::WriteMap { file: "gid_map", outside: gid },
+            Call::Ids(IdCall::WriteMap { file: "gid_map", outside: gid }),
         ));
     }
     steps.extend(wanted.iter().filter(|kind| ***kind != Kind::User).map(|kind| unshare(kind)));
@@ -265,11 +255,6 @@ fn setup_steps(cli: &Cli, new: &[Kind], groups: Option<(u32, u32)>) -> Vec<Step<
         ));
     }
     steps
-}
-
-fn removal(pid_file: Option<PathBuf>) -> Vec<Step<Call>> {
-    let remove = |path| Step::new("the number is nobody's any more", Call::RemoveFile(path));
-    pid_file.into_iter().map(remove).collect()
 }
 
 fn refuse_contradictions(cli: &Cli, new: &[Kind], facts: &Facts) -> Result<(), Failure> {

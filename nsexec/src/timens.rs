@@ -1,12 +1,20 @@
 //! The clocks of a time namespace: time_namespaces(7). Wall-clock time has no namespace, so nothing here changes the date.
 
-use crate::call::Call;
+use crate::call::{Call, write_once};
 use crate::cli::Cli;
 use crate::plan::why_new;
-use chain::{Failure, Kind, Step};
+use chain::{Answer, Failure, Kind, Refusal, Shell, Step};
 use nix::errno::Errno;
+use nix::sched::setns;
 use std::fmt::{self, Display};
+use std::fs::File;
+use std::path::Path;
 use std::str::FromStr;
+
+/// The time namespace that the children of this process are born in.
+const FOR_CHILDREN: &str = "/proc/self/ns/time_for_children";
+/// What is written to it counts for the same namespace: time_namespaces(7).
+const OFFSETS: &str = "/proc/self/timens_offsets";
 
 /// A clock that a time namespace shifts, as `/proc/self/timens_offsets` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +82,7 @@ pub fn refuse_contradictions(cli: &Cli) -> Result<(), Failure> {
 pub fn steps(cli: &Cli) -> Vec<Step<Call>> {
     let mut steps = vec![Step::new(why_new(Kind::Time), Call::Unshare(Kind::Time))];
     let set = |why, clock, offset: Option<Offset>| {
-        offset.map(|offset| Step::new(why, Call::ShiftClock { clock, offset }))
+        offset.map(|offset| Step::new(why, Call::Time(TimeCall::ShiftClock { clock, offset })))
     };
     steps.extend(set(
         "what it thinks how long ago the machine was switched on",
@@ -88,17 +96,67 @@ pub fn steps(cli: &Cli) -> Vec<Step<Call>> {
     ));
     steps.push(Step::new(
         "go where the children would be born: kernels before 6.2 do not do that at exec",
-        Call::EnterTime,
+        Call::Time(TimeCall::Enter),
     ));
     steps
 }
 
-/// What the kernel minds about an offset.
-pub fn why_not_shifted(errno: Errno) -> Option<String> {
-    match errno {
-        Errno::EPERM => Some("shifting clocks takes CAP_SYS_TIME over the time namespace: run it as root, or add -r".into()),
-        Errno::ERANGE => Some("the clock would stand before 0 or run over: it may go back no further than it has run (/proc/uptime), and at most 146 years ahead".into()),
-        _ => None,
+/// A call about a time namespace that is new. Each with its four faces, as in call.rs.
+#[derive(Debug)]
+pub enum TimeCall {
+    /// `/proc/self/timens_offsets`
+    ShiftClock { clock: Clock, offset: Offset },
+    /// setns(2) to the time namespace that children would be born in
+    Enter,
+}
+
+impl Display for TimeCall {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            TimeCall::ShiftClock { clock, offset } => {
+                write!(f, "write(\"{OFFSETS}\", \"{} {offset}\")", clock.name())
+            }
+            TimeCall::Enter => write!(f, "setns(\"{FOR_CHILDREN}\", CLONE_NEWTIME)"),
+        }
+    }
+}
+
+impl TimeCall {
+    /// The classic command that does the same.
+    pub fn shell(&self) -> Shell {
+        match self {
+            TimeCall::ShiftClock { clock, offset: Offset { seconds, nanoseconds: 0 } } => {
+                Shell::enter(["unshare", &format!("--{}={seconds}", clock.name())])
+            }
+            // unshare(1) knows whole seconds only.
+            TimeCall::ShiftClock { .. } => Shell::Refuse,
+            TimeCall::Enter => Shell::enter(["nsenter", &format!("--time={FOR_CHILDREN}")]),
+        }
+    }
+
+    /// Makes the request.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn run(&self) -> Result<Answer, Refusal> {
+        match self {
+            TimeCall::ShiftClock { clock, offset } => {
+                write_once(Path::new(OFFSETS), &format!("{} {offset}", clock.name()))
+            }
+            TimeCall::Enter => {
+                setns(File::open(FOR_CHILDREN)?, Kind::Time.flag())?;
+                Ok(Answer::zero())
+            }
+        }
+    }
+
+    /// What the kernel minds about an offset.
+    pub fn hint(&self, errno: Errno) -> Option<String> {
+        match (self, errno) {
+            (TimeCall::ShiftClock { .. }, Errno::EPERM) => Some("shifting clocks takes CAP_SYS_TIME over the time namespace: run it as root, or add -r".into()),
+            (TimeCall::ShiftClock { .. }, Errno::ERANGE) => Some("the clock would stand before 0 or run over: it may go back no further than it has run (/proc/uptime), and at most 146 years ahead".into()),
+            _ => None,
+        }
     }
 }
 

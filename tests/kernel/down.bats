@@ -189,6 +189,64 @@ load lab.bash
 	umount "$LAB_DIR/.lab-verify.abcdef"
 }
 
+@test "down removes a killed benchmark's groups by what bench has noted, and takes nothing else for a note" {
+	local tree noted=bench-4194304-1
+	tree=$(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo | grep -v cpuset | head -n 1)
+	# A file of one's own, where no bench was.
+	mkdir -p lab/bench "$tree/$noted"
+	printf '%s\n' "$noted" mine >lab/bench/groups
+	run -0 lab down --all
+	same groups "$(ls -A lab/bench)"
+	same "$noted"$'\nmine' "$(cat lab/bench/groups)"
+	# Where one was: what another user has written, or a link to what is elsewhere.
+	touch lab/bench/lock
+	mv lab/bench/groups elsewhere
+	ln -s "$PWD/elsewhere" lab/bench/groups
+	run -0 lab down
+	rm lab/bench/groups
+	cp elsewhere lab/bench/groups
+	chown nobody lab/bench/groups
+	run -0 lab down
+	[ -d "$tree/$noted" ]
+	rm lab/bench/groups
+	# A name in a copy of the directory of one that is at work, here a play of it.
+	mkdir play
+	printf '#!/bin/sh\nwhile :; do sleep 0.2; done\n' >play/bench
+	chmod 755 play/bench
+	start play/bench inside
+	until_true runs_program "$started" bench
+	mkdir "$tree/bench-$started-1"
+	echo "bench-$started-1" >lab/bench/groups
+	run -0 lab down
+	[ -d "$tree/bench-$started-1" ]
+	[ -s lab/bench/groups ]
+	kill "$started"
+	finish
+	run -0 lab down
+	[ ! -d "$tree/bench-$started-1" ]
+	[ ! -e lab/bench/groups ]
+	# While somebody has the lock nothing is done.
+	cp elsewhere lab/bench/groups
+	start flock lab/bench/lock sleeper 1000
+	until_true has_child "$started"
+	run -1 --separate-stderr -- lab down --all
+	same "lab down: a benchmark that was not started for this lab works in $PWD/lab/bench: wait for its end, or end it first" "$stderr"
+	[ -d "$tree/$noted" ]
+	kill -9 "$(child "$started")" "$started"
+	finish
+	until_true flock --nonblock lab/bench/lock true
+	# What cannot be removed is seen, and its note kept.
+	mount -t tmpfs none "$tree/$noted"
+	run -1 --separate-stderr -- lab down --all
+	[[ $output == *"NO: no control group is called after it, and none of its benchmark is left: $tree/$noted"* ]] || fail "$output"
+	umount "$tree/$noted"
+	run -0 lab down
+	[ ! -d "$tree/$noted" ]
+	same mine "$(cat lab/bench/groups)"
+	run -0 lab down --all
+	[ ! -e lab ]
+}
+
 has_ended() {
 	[ -z "$(lab_pid)" ]
 }

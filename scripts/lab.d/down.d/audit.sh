@@ -37,6 +37,11 @@ groups() {
 	done
 }
 
+# Prints those that a benchmark which was killed has left.
+bench_groups() {
+	for group in $(noted_groups "$lab/bench"); do own_groups -type d; done
+}
+
 # Prints the mounts below the lab.
 mounts() {
 	cut -d' ' -f5 /proc/self/mountinfo | grep -F "$lab/" || :
@@ -104,14 +109,14 @@ audit() {
 		case $kind in
 		benches) what='no benchmark runs' ;;
 		processes) what='no process of the lab runs' ;;
-		groups) what='no control group is called after it' ;;
+		groups) what='no control group is called after it, and none of its benchmark is left' ;;
 		mounts) what='nothing is mounted below its directory' ;;
 		loops) what='no loop device shows a file of it' ;;
 		links) what='no bridge and no cable is left for it' ;;
 		tables) what='no nft table, and forwarding is as it was' ;;
 		files) what='none of its files is left' ;;
 		esac
-		left=$("$kind" | tr '\n' ' ')
+		left=$({ "$kind"; [ "$kind" != groups ] || bench_groups; } | tr '\n' ' ')
 		if [ -z "$left" ]; then
 			printf 'yes: %s%s\n' "$what" "$(others "$kind")"
 		else

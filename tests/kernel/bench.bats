@@ -1,121 +1,27 @@
 #!/usr/bin/env bats
-# scripts/bench measures: the real sysbench once, in little; a play of it otherwise, which can be held in every place
-# and looked at from outside. Run by: tests/run kernel bench
+# scripts/bench measures: the real sysbench once, in little; a play of it otherwise, which is looked at from outside. Run by:
+# tests/run kernel bench
 
 # Commands in single quotes are for other shells, lib.bash sets variables, every test is a subshell:
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
+load bench.bash
 
 setup() {
-	setup_world
-	run_was=$(mounts_below /run)
-	trees=$(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo)
+	setup_bench
 	spawned_was=$(spawned)
 }
 
 teardown() {
-	nothing_left || return
-	same "$spawned_was" "$(spawned)" || return
-	[ -z "$(groups_left)" ] || fail "left: $(groups_left)" || return
-	[ -z "$(ip -o link show type bridge)$(ip -o link show type veth)" ] || fail "left: $(ip -o link show)" || return
-	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ] || fail 'left: ip_forward' || return
-	same "$run_was" "$(mounts_below /run)"
+	teardown_bench || return
+	same "$spawned_was" "$(spawned)"
 }
 
-# The groups that systemd-nspawn makes and leaves.
+# The groups that systemd-nspawn makes and leaves, which is started in this file alone.
 spawned() {
 	# shellcheck disable=SC2086 # a list of mount points
 	find $trees -maxdepth 1 \( -name payload -o -name supervisor \) | sort
-}
-
-# The groups of a bench that had this file's world for its own: their names hold its PID.
-groups_left() {
-	local group pid
-	while read -r group; do
-		pid=${group##*/bench-}
-		pid=${pid%%-*}
-		case " ${benches-} " in *" $pid "*) echo "$group" ;; esac
-	done < <(
-		# shellcheck disable=SC2086 # a list of mount points
-		find $trees -depth -type d -name 'bench-*' 2>/dev/null
-	)
-}
-
-# Starts bench in the background; the inner half, whose PID is in the names of its groups, is noted.
-start_bench() {
-	# Under nohup a signal would be ignored that a test sends.
-	start env --default-signal=HUP,TERM "$top/scripts/bench" --tree tree --dir dir "$@"
-	bench=$started
-	until_true find_inner || { cat said; return 1; }
-	benches="${benches-} $inner"
-}
-
-# bench -> setpriv, nsexec and the inner bench, which are one process.
-find_inner() {
-	local children=
-	{ read -r children <"/proc/$bench/task/$bench/children"; } 2>/dev/null
-	for inner in $children; do
-		! grep -qzx inside "/proc/$inner/cmdline" 2>/dev/null || return 0
-	done
-	inner=
-	gone "$bench"
-}
-
-# Makes a tree whose sysbench is a play: it does nothing, and says that it was quick. Where the tree has a file /hold it
-# stops in the midst of it, where /broken names the test it fails.
-make_play() {
-	make_root tree
-	cat >tree/bin/sysbench <<-'END'
-		#!/bin/sh
-		case " $* " in
-		*' --version '*) echo 'sysbench 1.0 in a play' && exit ;;
-		*' prepare '*) : >test_file.0 && exit ;;
-		esac
-		events=0
-		for word; do
-			case $word in
-			--events=*) events=${word#*=} ;;
-			--memory-total-size=*M) events=${word#*=} && events=${events%M} ;;
-			esac
-		done
-		[ "$PWD" != /bench ] || [ ! -e /hold ] || sh -c 'kill -STOP $$'
-		if [ "$PWD" = /bench ] && [ "$(cat /broken 2>/dev/null)" = "$1" ]; then
-			echo 'FATAL: broken in the play'
-			exit 3
-		fi
-		echo '100.00 MiB transferred (1000.00 MiB/sec)'
-		echo '    read, MiB/s:                  100.00'
-		echo '    written, MiB/s:               50.00'
-		echo '    total time:                          0.1000s'
-		echo "    total number of events:              $events"
-	END
-	chmod 755 tree/bin/sysbench
-}
-
-# Waits until sysbench is held; its PID is in `held`, and that of what is stopped in `stopped`.
-wait_held() {
-	until_true find_held
-}
-
-find_held() {
-	local pid
-	# The bench may have ended, and then there is nothing to wait for.
-	! gone "$bench" || { held='' && return; }
-	for pid in /proc/[0-9]*; do
-		pid=${pid#/proc/}
-		runs_program "$pid" sysbench || continue
-		stopped=$(child "$pid")
-		is_in_state "${stopped:-0}" T || continue
-		held=$pid
-		return
-	done
-	return 1
-}
-
-let_go() {
-	kill -CONT "$stopped"
-	until_true gone "$stopped"
 }
 
 # Prints a kind of namespace of a process.
@@ -234,6 +140,7 @@ check_place() {
 	[ ! -e dir/work ]
 }
 
+<<<<<<< Updated upstream
 @test "interrupted, it ends all that it began; started again it goes on, and what was measured stays" {
 	local signal rows before=
 	make_play
@@ -332,6 +239,8 @@ check_place() {
 	done
 }
 
+=======
+>>>>>>> Stashed changes
 @test "what cannot run is missing, with the reason, status 1, and is tried again; the rest is measured" {
 	local before
 	make_play

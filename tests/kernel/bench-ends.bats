@@ -84,7 +84,14 @@ load bench.bash
 		groups_left | grep -q "/$name" || fail 'nothing is left, and nothing shown'
 		if [ "$round" = bench ]; then
 			rm tree/hold
+			# An older one's, which cannot be removed: its note is kept.
+			mkdir "$tree/bench-4194304-1"
+			mount -t tmpfs none "$tree/bench-4194304-1"
+			echo bench-4194304-1 >>dir/groups
 			run -0 --separate-stderr "$top/scripts/bench" --tree tree --dir dir --only cpu/lxc --blocks 1 --file-size 1M
+			same bench-4194304-1 "$(cat dir/groups)"
+			umount "$tree/bench-4194304-1"
+			rmdir "$tree/bench-4194304-1"
 			touch tree/hold
 			rm -r dir
 		else

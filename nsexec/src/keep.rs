@@ -163,15 +163,7 @@ impl KeepCall {
                 return gone(std::fs::remove_file(at));
             }
             KeepCall::GrowYounger { than } => return grow_younger(*than),
-            KeepCall::List { within, json } => {
-                let mut all = Kept::all(&chain::mountinfo());
-                let is_within = |kept: &Kept| within.iter().any(|directory| kept.at.starts_with(directory));
-                all.retain(|kept| within.is_empty() || is_within(kept));
-                let mut kinds: Vec<Kind> = Kind::ALL.to_vec();
-                kinds.retain(|kind| all.iter().any(|kept| kept.kind == *kind));
-                chain::print_data(list::text(&all, &Census::take(&kinds), *json).as_bytes())?;
-                return Ok(Answer::Made(format!("{} namespaces", all.len())));
-            }
+            KeepCall::List { within, json } => return list_within(within, *json),
         }
         Ok(Answer::zero())
     }
@@ -198,6 +190,17 @@ impl KeepCall {
             _ => None,
         }
     }
+}
+
+/// Prints what is kept in these directories, or all.
+fn list_within(within: &[PathBuf], json: bool) -> Result<Answer, Refusal> {
+    let mut all = Kept::all(&chain::mountinfo());
+    let is_within = |kept: &Kept| within.iter().any(|directory| kept.at.starts_with(directory));
+    all.retain(|kept| within.is_empty() || is_within(kept));
+    let mut kinds: Vec<Kind> = Kind::ALL.to_vec();
+    kinds.retain(|kind| all.iter().any(|kept| kept.kind == *kind));
+    chain::print_data(list::text(&all, &Census::take(&kinds), json).as_bytes())?;
+    Ok(Answer::Made(format!("{} namespaces", all.len())))
 }
 
 /// What is away already is as good as removed.

@@ -3,15 +3,15 @@
 //! The crate `tar` knows the fields of a header; the walk is our own, so that nothing of an archive is held in memory
 //! but one entry's names, and a damaged one is told from a complete one. It touches no file but the archive.
 
+mod stream;
+
+use self::stream::Stream;
 use crate::inode::Attributes;
 use crate::pax::Records;
 use crate::sparse;
 use chain::{Refusal, quoted};
-use flate2::bufread::MultiGzDecoder;
 use nix::sys::time::TimeSpec;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tar::{EntryType, Header};
 
 /// The size of everything in an archive.
@@ -51,10 +51,7 @@ pub struct Entry {
 
 /// An archive being read.
 pub struct Archive {
-    input: Box<dyn BufRead>,
-    name: PathBuf,
-    /// Bytes taken from the (decompressed) stream.
-    position: u64,
+    stream: Stream,
     /// Bytes of the present entry that were not taken yet, and those that fill its last block.
     left: u64,
     padding: u64,
@@ -67,33 +64,12 @@ impl Archive {
     /// # Errors
     /// It cannot be opened, or is packed in a way nobody here unpacks.
     pub fn open(path: &Path) -> Result<Archive, Refusal> {
-        let file = match path.as_os_str() == "-" {
-            true => {
-                File::from(nix::unistd::dup(std::io::stdin()).map_err(|errno| Refusal::at("dup(0)", errno))?)
-            }
-            false => File::open(path).map_err(|error| refused(path, &error))?,
-        };
-        let mut input = BufReader::with_capacity(64 << 10, file);
-        let start = input.fill_buf().map_err(|error| refused(path, &error))?;
-        let packed = match start {
-            [0x1f, 0x8b, ..] => true,
-            [0xfd, b'7', b'z', b'X', b'Z', ..] => return Err(packed_by(path, "xz")),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => return Err(packed_by(path, "zstd")),
-            [b'B', b'Z', b'h', ..] => return Err(packed_by(path, "bzip2")),
-            _ => false,
-        };
-        let input: Box<dyn BufRead> = match packed {
-            true => Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(input))),
-            false => Box::new(input),
-        };
-        Ok(Archive { input, name: path.into(), position: 0, left: 0, padding: 0, global: Records::default() })
+        Ok(Archive { stream: Stream::open(path)?, left: 0, padding: 0, global: Records::default() })
     }
 
     /// What is wrong, and where.
     pub fn damaged(&self, what: &str) -> Refusal {
-        let mut refusal = Refusal::said(format!("{what}, at byte {} of the archive", self.position));
-        refusal.call = Some(format!("read({})", quoted(&self.name)));
-        refusal
+        self.stream.damaged(what)
     }
 
     /// The next entry; none at the end of the archive.
@@ -103,7 +79,7 @@ impl Archive {
     pub fn next(&mut self) -> Result<Option<Entry>, Refusal> {
         let mut own = Records::default();
         loop {
-            self.skip(self.left + self.padding)?;
+            self.stream.skip(self.left + self.padding)?;
             (self.left, self.padding) = (0, 0);
             let Some(header) = self.header()? else { return Ok(None) };
             let kind = header.entry_type();
@@ -138,21 +114,21 @@ impl Archive {
     /// The archive is damaged or cut short.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Refusal> {
         let room = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        self.fill(&mut buffer[..room])?;
+        self.stream.fill(&mut buffer[..room])?;
         self.left -= room as u64;
         Ok(room)
     }
 
-    /// Reads a header; at the end mark, reads on to the end of the stream, where gzip keeps its check sum.
+    /// Reads a header; none at the end mark, after which the stream is read to its end.
     fn header(&mut self) -> Result<Option<Header>, Refusal> {
         let mut header = Header::new_old();
-        if self.ahead()? == 0 {
+        if self.stream.ahead()? == 0 {
             return Err(self.damaged("it is cut short: its end mark is missing"));
         }
-        self.fill(header.as_mut_bytes())?;
+        self.stream.fill(header.as_mut_bytes())?;
         let bytes = header.as_bytes();
         if bytes.iter().all(|byte| *byte == 0) {
-            std::io::copy(&mut self.input, &mut std::io::sink()).map_err(|error| self.broken(&error))?;
+            self.stream.finish()?;
             return Ok(None);
         }
         // The sum is taken with blanks in its own place; old tars added signed bytes.
@@ -161,8 +137,11 @@ impl Archive {
         let signed: i64 = summed().map(|byte| i64::from(*byte as i8)).sum();
         let told = header.cksum().ok().map(i64::from);
         if told != Some(unsigned) && told != Some(signed) {
-            let what =
-                if self.position == BLOCK { "it is no tar archive" } else { "a header's check sum is wrong" };
+            let what = if self.stream.position() == BLOCK {
+                "it is no tar archive"
+            } else {
+                "a header's check sum is wrong"
+            };
             return Err(self.damaged(what));
         }
         Ok(Some(header))
@@ -264,38 +243,7 @@ impl Archive {
     /// # Errors
     /// The archive is damaged or cut short.
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<(), Refusal> {
-        let result = self.input.read_exact(buffer);
-        result.map_err(|error| self.broken(&error))?;
-        self.position += buffer.len() as u64;
-        Ok(())
-    }
-
-    /// How many bytes are ready; 0 at the end of the stream.
-    fn ahead(&mut self) -> Result<usize, Refusal> {
-        let there = self.input.fill_buf().map(<[u8]>::len);
-        there.map_err(|error| self.broken(&error))
-    }
-
-    fn skip(&mut self, mut bytes: u64) -> Result<(), Refusal> {
-        while bytes > 0 {
-            let there = self.ahead()?;
-            if there == 0 {
-                return Err(self.damaged("it is cut short"));
-            }
-            let step = there.min(usize::try_from(bytes).unwrap_or(usize::MAX));
-            self.input.consume(step);
-            self.position += step as u64;
-            bytes -= step as u64;
-        }
-        Ok(())
-    }
-
-    fn broken(&self, error: &std::io::Error) -> Refusal {
-        match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => self.damaged("it is cut short"),
-            _ if error.raw_os_error().is_some() => refused(&self.name, error),
-            _ => self.damaged(&format!("it is damaged: {error}")),
-        }
+        self.stream.fill(buffer)
     }
 }
 
@@ -325,19 +273,6 @@ fn without_nul(mut text: Vec<u8>) -> Vec<u8> {
 pub fn quoted_bytes(bytes: &[u8]) -> String {
     use std::os::unix::ffi::OsStrExt;
     quoted(std::ffi::OsStr::from_bytes(bytes))
-}
-
-fn refused(path: &Path, error: &std::io::Error) -> Refusal {
-    let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0));
-    Refusal::at(format!("read({})", quoted(path)), errno)
-}
-
-fn packed_by(path: &Path, program: &str) -> Refusal {
-    let mut refusal = Refusal::said(format!(
-        "packed by {program}, which this version cannot unpack: {program} -dc FILE | mkimg --from - ..."
-    ));
-    refusal.call = Some(format!("read({})", quoted(path)));
-    refusal
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //! Every name is resolved by openat2(2) with RESOLVE_IN_ROOT: absolute names and links end in the root, as they would
 //! for the programs of the image; a name with `..` in it is refused. A later entry replaces an earlier one of its name.
 
+mod inside;
+
+use self::inside::{Inside, hostile, inside};
 use crate::archive::{Archive, Entry, Kind, quoted_bytes};
 use crate::inode::{Attributes, Refused};
 use crate::progress::Progress;
@@ -12,13 +15,10 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag, openat};
 use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
 use nix::unistd::{UnlinkatFlags, ftruncate, linkat, symlinkat, unlinkat};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-
-/// The longest path the kernel resolves: PATH_MAX without its NUL.
-const PATH_MAX: usize = 4095;
 
 /// Makes every entry of `archive` below `root`.
 ///
@@ -51,35 +51,8 @@ struct Unpack<'a> {
     copied: Copied,
 }
 
-/// A name inside the root, without `.`, empty parts, and the leading slash.
-struct Inside {
-    directory: Vec<u8>,
-    name: CString,
-}
-
 fn refused(call: &str, path: &[u8], errno: Errno) -> Refusal {
     Refusal::at(format!("{call}({})", quoted_bytes(path)), errno)
-}
-
-fn hostile(path: &[u8], what: &str) -> Refusal {
-    let mut refusal = Refusal::said(what);
-    refusal.call = Some(format!("the entry {}", quoted_bytes(path)));
-    refusal
-}
-
-/// Takes a name of the archive apart. None is the root itself.
-fn inside(path: &[u8]) -> Result<Option<Inside>, Refusal> {
-    if path.len() > PATH_MAX {
-        return Err(hostile(&path[..64], "a name longer than the kernel's 4095 bytes"));
-    }
-    let mut parts: Vec<&[u8]> =
-        path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).collect();
-    if parts.contains(&b"..".as_slice()) {
-        return Err(hostile(path, "a name with .. in it would lead out of the image"));
-    }
-    let Some(name) = parts.pop() else { return Ok(None) };
-    let name = CString::new(name).map_err(|_| hostile(path, "a name with a NUL byte in it"))?;
-    Ok(Some(Inside { directory: parts.join(&b'/'), name }))
 }
 
 impl Unpack<'_> {
@@ -298,31 +271,4 @@ fn is_same(directory: &OwnedFd, name: &CStr, other_directory: &OwnedFd, other: &
         fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| crate::tree::identity(&stat)).ok()
     };
     look(directory, name).is_some_and(|file| look(other_directory, other) == Some(file))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place(path: &[u8]) -> Option<(String, String)> {
-        let place = inside(path).ok().flatten()?;
-        Some((String::from_utf8(place.directory).unwrap(), place.name.into_string().unwrap()))
-    }
-
-    #[test]
-    fn names_lose_what_leads_nowhere_and_stay_below_the_root() {
-        for path in ["/etc/passwd", "./etc/passwd", "etc//passwd/", "//./etc/./passwd"] {
-            assert_eq!(place(path.as_bytes()), Some(("etc".into(), "passwd".into())), "{path}");
-        }
-        assert!(inside(b"./").unwrap().is_none() && inside(b"/").unwrap().is_none());
-    }
-
-    #[test]
-    fn names_that_lead_out_or_are_none_are_refused() {
-        for path in [b"..".as_slice(), b"../x", b"a/../../x", b"/..", b"a\0b", &[b'x'; 5000]] {
-            assert!(inside(path).is_err(), "{path:?}");
-        }
-        // Two dots in a name are only a name.
-        assert_eq!(place(b"a/..b"), Some(("a".into(), "..b".into())));
-    }
 }

@@ -65,8 +65,11 @@ verbs() {
 lab up: while: the file is written full of zeros, so many M of them
 lab up: hint: as in 64M or 1G" ] || return
 	done
-	run -1 lab up --home 9999999G
-	[[ $output =~ ^'lab up: --home 9999999G: no more than '[0-9]+"M is free in $PWD"$'\nlab up: while: ' ]]
+	# The last would be 1G, where 64 bits are all there is.
+	for size in 9999999G 99999999999999999999999M 99999999999999999999999G 18014398509481985G; do
+		run -1 lab up --home "$size"
+		[[ $output =~ ^"lab up: --home $size: no more than "[0-9]+"M is free in $PWD"$'\nlab up: while: ' ]] || return
+	done
 	for size in 64 big 0G 1.2.3G 2X 2Gi -1G; do
 		run -1 lab up --size "$size"
 		[ "$output" = "lab up: --size $size: that is no size

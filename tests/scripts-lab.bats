@@ -209,3 +209,16 @@ section() {
 	run -1 env LAB_DIR=$'a\tb' "$top/scripts/lab" syllabus
 	[[ $output == 'lab syllabus: LAB_DIR: '*"holds a tab or a line's end"* ]] || { echo "$output"; return 1; }
 }
+
+@test "the list of what the lab has made is never written through a link" {
+	mkdir -p lab/rootfs
+	for target in elsewhere mine; do
+		printf '%s\n' 'rootfs busybox' gone >lab/.lab
+		[ "$target" != mine ] || echo mine >mine
+		ln -s "$PWD/$target" lab/.lab.new
+		sh -c 'here=$1/scripts verb=x; . "$here/lab.d/place.sh"; forget' sh "$top"
+		[ "$(cat lab/.lab)" = 'rootfs busybox' ] || return
+		[ ! -L lab/.lab ] && [ ! -e lab/.lab.new ] && [ ! -e elsewhere ] || return
+	done
+	[ "$(cat mine)" = mine ]
+}

@@ -142,9 +142,14 @@ half_made() {
 forget() {
 	[ -f "$mark" ] || return 0
 	half=$(half_made)
-	claims | while read -r thing what; do
-		[ ! -e "$lab/$thing" ] && [ -z "$half" ] || printf '%s\n' "$thing${what:+ $what}"
-	done >"$mark.new"
+	# Never through a link that somebody has put there.
+	rm -f "$mark.new"
+	(
+		set -C
+		claims | while read -r thing what; do
+			[ ! -e "$lab/$thing" ] && [ -z "$half" ] || printf '%s\n' "$thing${what:+ $what}"
+		done >"$mark.new"
+	)
 	mv -T "$mark.new" "$mark"
 	[ -s "$mark" ] || rm "$mark"
 }

@@ -247,6 +247,27 @@ load lab.bash
 	[ ! -e lab ]
 }
 
+@test "down leaves who is in a control group of its name and is no container's, and all such groups where no lab was made" {
+	start cgset --pids 9 "$LAB_NAME" -- sleeper 1000
+	until_true pgrep -x sleeper
+	cgset --pids 9 "$LAB_NAME-verify-1"
+	mkdir lab
+	before=$(directories)
+	run -1 --separate-stderr -- lab down
+	[[ $output == *'NO: no process of the lab runs: '*'NO: no control group is called after it, '*"/$LAB_NAME-verify-1"* ]] || fail "$output"
+	same "$before" "$(directories)"
+	pgrep -x sleeper
+	echo lab.img >lab/.lab
+	run -1 --separate-stderr -- lab down
+	[[ $output == *'NO: no control group is called after it, '* && $output != *-verify-1* ]] || fail "$output"
+	same "$LAB_NAME" "$(directories | sed 's|.*/||' | sort -u)"
+	pgrep -x sleeper
+	kill "$(pgrep -x sleeper)"
+	finish
+	run -0 --separate-stderr -- lab down
+	same '' "$(directories)"
+}
+
 has_ended() {
 	[ -z "$(lab_pid)" ]
 }

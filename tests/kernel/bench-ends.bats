@@ -66,7 +66,7 @@ load bench.bash
 }
 
 @test "killed, it leaves groups, which the next one with that DIR removes, or lab down; nobody else's" {
-	local tree name killed
+	local tree name killed older
 	make_play
 	touch tree/hold
 	# shellcheck disable=SC2086 # a list of mount points
@@ -85,13 +85,14 @@ load bench.bash
 		if [ "$round" = bench ]; then
 			rm tree/hold
 			# An older one's, which cannot be removed: its note is kept.
-			mkdir "$tree/bench-4194304-1"
-			mount -t tmpfs none "$tree/bench-4194304-1"
-			echo bench-4194304-1 >>dir/groups
+			older=bench-4194304-$(date +%s%N)
+			mkdir "$tree/$older"
+			mount -t tmpfs none "$tree/$older"
+			echo "$older" >>dir/groups
 			run -0 --separate-stderr "$top/scripts/bench" --tree tree --dir dir --only cpu/lxc --blocks 1 --file-size 1M
-			same bench-4194304-1 "$(cat dir/groups)"
-			umount "$tree/bench-4194304-1"
-			rmdir "$tree/bench-4194304-1"
+			same "$older" "$(cat dir/groups)"
+			umount "$tree/$older"
+			rmdir "$tree/$older"
 			touch tree/hold
 			rm -r dir
 		else

@@ -190,7 +190,8 @@ load lab.bash
 }
 
 @test "down removes a killed benchmark's groups by what bench has noted, and takes nothing else for a note" {
-	local tree noted=bench-4194304-1
+	local tree noted
+	noted=bench-4194304-$(date +%s%N)
 	tree=$(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2\{0,1\} .*/\1/p' /proc/self/mountinfo | grep -v cpuset | head -n 1)
 	# A file of one's own, where no bench was.
 	mkdir -p lab/bench "$tree/$noted"

@@ -24,18 +24,18 @@ file_words() {
 		"--file-extra-flags=direct --file-fsync-freq=0 --file-fsync-end=on --time=0"
 }
 
+# Prints the name of the variable that holds the amount of work of test $1.
+amount_named() {
+	case $1 in
+	memory-*) echo "memory_${1#memory-}" ;;
+	fileio-*) echo "${1#fileio-}" ;;
+	*) echo "$1" ;;
+	esac
+}
+
 # Prints how many events a run of test $1 must have had.
 events_of() {
-	case $1 in
-	cpu) echo "$cpu" ;;
-	threads) echo "$threads" ;;
-	memory-read) echo "$memory_read" ;;
-	memory-write) echo "$memory_write" ;;
-	fileio-seqrd) echo "$seqrd" ;;
-	fileio-rndrd) echo "$rndrd" ;;
-	fileio-seqwr) echo "$seqwr" ;;
-	fileio-rndwr) echo "$rndwr" ;;
-	esac
+	eval "echo \"\$$(amount_named "$1")\""
 }
 
 unit_of() {
@@ -100,11 +100,7 @@ scale() {
 		amount = unit > 1 ? int(amount / unit) * unit : int(amount)
 		printf "%d\n", (amount > 10 ? amount : 10)
 	}')
-	case $1 in
-	cpu | threads) eval "$1=\$amount" ;;
-	memory-*) eval "memory_${1#memory-}=\$amount" ;;
-	fileio-*) eval "${1#fileio-}=\$amount" ;;
-	esac
+	eval "$(amount_named "$1")=\$amount"
 }
 
 # Runs sysbench on the host, on the files in the tree's /mnt.

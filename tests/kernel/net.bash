@@ -52,9 +52,9 @@ wired() {
 	END
 	rm -f enough seen
 	start "$@" sh see >inside
-	until_true exists seen
+	until_true exists seen || return
 	# The kernel gets round to saying that a cable has two ends some time after it has.
-	until_true all_carry
+	until_true all_carry || return
 	{
 		ip -d -o link | sed -E 's/^[0-9]+: //; s/@[^:]*//; s|link/ether [^ ]*|link/ether|; s/link-netns[^ ]* [^ ]*//; s/(bridge_id|designated_[^ ]*|root_id|port_id|port_no|[a-z_]*_timer|num[tr]xqueues|gso_[^ ]*|gro_[^ ]*|tso_[^ ]*) +[^ ]*//g'
 		ip -o -4 address show | sed 's/^[0-9]*: //'
@@ -63,10 +63,21 @@ wired() {
 	} >outside
 	touch enough
 	finish
-	[ "$status" = 0 ]
-	until_true no_port
+	[ "$status" = 0 ] || fail "status $status" || return
+	until_true no_port || return
 	vethup --down
 	cat inside outside
+}
+
+# Asserts that `vethup OPTION...` and its dry run, executed, make the same on both sides, and that printing it makes nothing.
+dry_run_equals_run() {
+	local by_run by_script
+	by_run=$(wired vethup "$@" --) || fail "run of $*: $by_run" || return
+	[ "$(wc -l <<<"$by_run")" -gt 10 ] || fail "$by_run" || return
+	vethup "$@" --dry-run -- sh see >script || return
+	[ -z "$(ip -o link show type bridge)" ] || fail "the dry run of $* made a bridge" || return
+	by_script=$(wired sh -e script) || fail "dry run of $*: $by_script" || return
+	same "$by_run" "$by_script" || fail "with $*"
 }
 
 # Asks the internet who is asking; nothing when it does not answer.

@@ -108,12 +108,6 @@ default via fd00:97::1 dev eth0 proto static metric 1024 pref medium' "$(cat ins
 	for options in '--no-bridge --nat' '--no-bridge --peer-name web --address 10.97.5.5/32 --mtu 1400' '--peer-name web' \
 		'--no-bridge --gateway 10.97.0.1/16 --gateway fd00::1/64 --address auto --address fd00::2/64'; do
 		# shellcheck disable=SC2086 # a list of options
-		by_run=$(wired vethup $options --)
-		# shellcheck disable=SC2086
-		vethup $options --dry-run -- sh see >script
-		[ -z "$(ip -o link show type bridge)" ]
-		by_script=$(wired sh -e script)
-		same "$by_run" "$by_script" || fail "with $options"
-		[ "$(wc -l <<<"$by_run")" -gt 10 ] || fail "$by_run"
+		dry_run_equals_run $options
 	done
 }

@@ -315,13 +315,7 @@ vethup: warning: process $sleeper (sleeper) loses its network with bx0a620004"
 @test "dry run equals run: links, addresses, routes, rules and settings on both sides" {
 	for options in '' '--nat' '--nat --address 10.98.5.5/16 --ifname wan --mtu 1400 --mac 02:00:00:00:00:07' '--gateway 10.98.0.1/16 --gateway fd00::1/64 --address auto --address fd00::2/64'; do
 		# shellcheck disable=SC2086 # a list of options
-		by_run=$(wired vethup $options --)
-		# shellcheck disable=SC2086
-		vethup $options --dry-run -- sh see >script
-		[ -z "$(ip -o link show type bridge)" ]
-		by_script=$(wired sh -e script)
-		same "$by_run" "$by_script" || fail "with $options"
-		[ "$(wc -l <<<"$by_run")" -gt 10 ] || fail "$by_run"
+		dry_run_equals_run $options
 	done
 }
 

@@ -39,6 +39,9 @@ load lab.bash
 	run -0 --separate-stderr -- up
 	same "$before" "$(stat -c '%i %n' lab/* && lab_pid)"
 	[[ $stderr != *careful* ]] || fail "$stderr"
+	# 96M is what mkimg makes of so much.
+	run -0 --separate-stderr -- up --size 98303.5K
+	[[ $stderr != *careful* ]] || fail "$stderr"
 	run -0 --separate-stderr -- up --size 97M --home 17M
 	same "$before" "$(stat -c '%i %n' lab/* && lab_pid)"
 	for option in size home; do

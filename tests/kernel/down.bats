@@ -119,7 +119,8 @@ load lab.bash
 	run -0 --separate-stderr -- mine/scripts/lab down
 	[ "$(grep -c '^yes: ' <<<"$output")" = 8 ] && [ -z "$stderr" ] || fail "$output$stderr"
 	[ ! -e built ]
-	[ ! -e lab ]
+	# It is no lab's.
+	rmdir lab
 	cgset --pids 9 "$LAB_NAME"
 	run -1 mine/scripts/lab down
 	[ -e built ] || fail "$output"

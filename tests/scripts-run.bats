@@ -10,7 +10,7 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 	top=$BATS_TEST_DIRNAME/..
 	mkdir -p copy/tests/kernel copy/scripts tmp
-	cp "$top/tests/run" "$top/tests/lib.sh" "$top/tests/audit" copy/tests/
+	cp -r "$top/tests/run" "$top/tests/run.d" "$top/tests/lib.sh" "$top/tests/audit" copy/tests/
 	cp "$top/scripts/lib.sh" copy/scripts/
 	# A sleep of a name of its own.
 	waiter=wait-$$

@@ -39,6 +39,7 @@ groups() {
 
 # Prints those that a benchmark which was killed has left.
 bench_groups() {
+	# shellcheck disable=SC2034 # own_groups reads it
 	for group in $(noted_groups "$lab/bench"); do own_groups -type d; done
 }
 

@@ -71,6 +71,25 @@ load scripts-bench.bash
 	rmdir dir
 }
 
+@test "a DIR with things in it that no bench has made: refused, and they stay" {
+	make_tree
+	mkdir dir
+	echo mine | tee dir/work dir/lock >/dev/null
+	for sign in dir/lock none; do
+		[ -e "$sign" ] || rm dir/lock
+		run -1 --separate-stderr bench --tree tree --dir dir --only cpu/host --blocks 1
+		same "$stderr" "bench: $PWD/dir is not empty, and no bench has begun there"$'\nbench: hint: name another --dir, one that is new or empty'
+		same "$(sort -u dir/*)" mine
+	done
+	# The sign of one that was killed before it had settings.
+	touch dir/lock
+	exec 4>dir/lock
+	flock 4
+	run -1 --separate-stderr bench --tree tree --dir dir --only cpu/host --blocks 1
+	[[ $stderr == "bench: another bench works in $PWD/dir"* ]]
+	exec 4>&-
+}
+
 @test "--plan needs no tree, nor root: N stands for what is measured first; a DIR that was begun has its amounts and its refusals" {
 	run -0 --separate-stderr bench --plan --quick
 	[ -z "$stderr" ]

@@ -34,3 +34,18 @@ pub fn is_one_screen(output: &Output) {
     assert!((12..=24).contains(&options), "{options} options");
     assert!(text.lines().count() <= 48, "{} lines", text.lines().count());
 }
+
+/// Asserts that a long help names every option of the short one, says more, and ends with examples.
+pub fn names_as_much(short: &Output, long: &Output) {
+    assert_eq!((long.status.code(), stderr(long).as_str()), (Some(0), ""));
+    let (short, long) = (stdout(short), stdout(long));
+    let options = |text: &str| {
+        let words = text.split_whitespace().filter(|word| word.starts_with("--"));
+        words.map(|word| word.split(['[', '=']).next().unwrap_or(word).to_owned()).collect::<Vec<_>>()
+    };
+    assert!(!options(&short).is_empty(), "{short}");
+    for option in options(&short) {
+        assert!(options(&long).contains(&option), "{option}");
+    }
+    assert!(long.len() > short.len() && long.contains("Examples:\n"), "{long}");
+}

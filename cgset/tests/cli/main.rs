@@ -5,7 +5,7 @@
 mod cli;
 mod typed;
 
-use cli::{is_one_screen, is_refused, run, stderr, stdout};
+use cli::{is_one_screen, is_refused, names_as_much, run, stderr, stdout};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -59,6 +59,11 @@ fn the_short_help_is_one_screen_and_names_at_most_24_options() {
     let output = cgset(&["-h"]);
     is_one_screen(&output);
     assert!(!stdout(&output).contains("--root"));
+}
+
+#[test]
+fn the_long_help_explains_what_the_short_one_names() {
+    names_as_much(&cgset(&["-h"]), &cgset(&["--help"]));
 }
 
 #[test]

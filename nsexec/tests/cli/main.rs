@@ -5,7 +5,7 @@ mod cli;
 mod join;
 mod keep;
 
-use cli::{is_one_screen, is_refused, run, stderr, stdout};
+use cli::{is_one_screen, is_refused, names_as_much, run, stderr, stdout};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
@@ -44,16 +44,9 @@ fn the_short_help_is_one_screen_and_names_at_most_24_options() {
 
 #[test]
 fn the_long_help_explains_what_the_short_one_names() {
-    let (short, long) = (stdout(&nsexec(&["-h"])), stdout(&nsexec(&["--help"])));
-    let options = |text: &str| {
-        let words = text.split_whitespace().filter(|word| word.starts_with("--"));
-        words.map(|word| word.split(['[', '=']).next().unwrap_or(word).to_owned()).collect::<Vec<_>>()
-    };
-    for option in options(&short) {
-        assert!(options(&long).contains(&option), "{option}");
-    }
-    assert!(long.contains("all digits are a PID"), "{long}");
-    assert!(long.contains("Examples:\n"), "{long}");
+    let long = nsexec(&["--help"]);
+    names_as_much(&nsexec(&["-h"]), &long);
+    assert!(stdout(&long).contains("all digits are a PID"));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 mod cli;
 mod dry_run;
 
-use cli::{is_one_screen, is_refused, run, stderr, stdout};
+use cli::{is_one_screen, is_refused, names_as_much, run, stderr, stdout};
 use std::ffi::OsStr;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -40,16 +40,9 @@ fn the_short_help_is_one_screen_and_names_at_most_24_options() {
 
 #[test]
 fn the_long_help_explains_what_the_short_one_names() {
-    let (short, long) = (stdout(&vethup(&["-h"])), stdout(&vethup(&["--help"])));
-    let options = |help: &str| {
-        let words = help.split_whitespace().filter(|word| word.starts_with("--"));
-        words.map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert!(options(&short).contains(&"--gateway".to_string()), "{short}");
-    for option in options(&short) {
-        assert!(options(&long).contains(&option), "{option}");
-    }
-    assert!(long.contains("the PID of a process in it") && long.contains("Examples:\n"), "{long}");
+    let long = vethup(&["--help"]);
+    names_as_much(&vethup(&["-h"]), &long);
+    assert!(stdout(&long).contains("the PID of a process in it"));
 }
 
 #[test]

@@ -45,6 +45,11 @@ load scripts-bench.bash
 	[[ $stderr == "bench: there is no sysbench in $PWD/tree"$'\nbench: hint: scripts/rootfs debian DIR --include sysbench'* ]]
 	same "$(ls -A)" ''
 	make_tree
+	rmdir tree/mnt
+	run -1 --separate-stderr bench --tree tree
+	same "$stderr" "bench: there is no directory mnt in $PWD/tree"$'\nbench: hint: the amounts of work are measured in it: mkdir tree/mnt'
+	same "$(ls -A)" tree
+	mkdir tree/mnt
 	make_settings dir 6 30 ''
 	run -1 --separate-stderr bench --full --tree tree --dir dir
 	[[ $stderr == "bench: $PWD/dir was begun with blocks 6, and this asks for 30"$'\nbench: hint: '* ]]

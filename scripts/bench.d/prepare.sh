@@ -104,7 +104,7 @@ cleanup() {
 	fi
 	exec 8<&-
 	[ -z "$device" ] || losetup --detach "$device" 2>/dev/null || :
-	! remove_groups || [ "$verb" != run ] || forget_groups "$dir"
+	! remove_groups || [ "$verb" != run ] || forget_groups "$dir" || :
 	remove_nspawn_groups
 	[ -z "${trial-}" ] || { umount "$tree/mnt" 2>/dev/null || :; rm -rf "$trial"; }
 	[ -z "$outer" ] || [ "$verb" != run ] || remove_work

@@ -86,58 +86,55 @@ impl Ready {
     }
 }
 
-fn leash() -> Result<(OwnedFd, OwnedFd), Errno> {
-    socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
-}
-
-fn flags(born_into: &[Kind]) -> CloneFlags {
-    born_into.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag())
-}
-
-/// As [`fork`] does, but nothing is copied: `life` is the child's up to its exec, in this process's memory, and this
-/// process stands still meanwhile. `life` must keep nothing there, for the descriptors it opens are the child's alone.
-pub(crate) fn fork_in_place(
-    born_into: &[Kind],
-    at_parents_death: Signal,
-    mut life: impl FnMut(&Child) -> u8,
-) -> Result<Parent, Errno> {
-    let (parents, childs) = leash()?;
-    let ready = Ready::to_fork(at_parents_death)?;
-    let child = Child { leash: childs };
-    let cloned = sys::clone_in_place(flags(born_into), || {
+/// A child that lives in this process's memory until it is its program, while this process stands still; nothing is copied.
+/// None where there is no such child: `life` came back, or the kernel makes none. Older ones make none of a process whose
+/// children are to be born in another time namespace.
+fn born_in_place(
+    flags: CloneFlags,
+    life: &mut dyn FnMut(),
+    (parents, child): (&OwnedFd, &Child),
+    ready: &Ready,
+) -> Option<Pid> {
+    let mut came_back = false;
+    let cloned = sys::clone_in_place(flags, || {
         let settled =
             close(parents.as_raw_fd()).and_then(|()| child.settle(&ready.inherited, &ready.on_child));
-        match settled {
-            Ok(()) => life(&child),
-            Err(_) => {
-                child.failed();
-                crate::fail::TOOL_FAILED
-            }
+        if settled.is_ok() {
+            life();
         }
+        came_back = true;
+        crate::fail::TOOL_FAILED
     });
-    match cloned {
-        Ok(pid) => Ok(Parent { child: pid, leash: parents, waited_for: ready.waited_for, at_parents_death }),
-        Err(errno) => {
-            ready.take_back()?;
-            Err(errno)
-        }
+    let pid = cloned.ok()?;
+    if came_back {
+        let _ = waitpid(pid, None);
+        return None;
     }
+    Some(pid)
 }
 
 /// Forks, the child born into new namespaces of these kinds, and into this control group if one is given. From before there
 /// is a child on, its parent gets `at_parents_death` when its own dies.
+///
+/// `life_in_place`, if given, is tried first: the child's life up to its exec in this process's memory. It must leave nothing
+/// there, for the descriptors it opens are the child's alone, and it comes back only where something was refused.
 pub(crate) fn fork(
     born_into: &[Kind],
     birthplace: Option<&Path>,
     at_parents_death: Signal,
+    life_in_place: Option<&mut dyn FnMut()>,
 ) -> Result<Side, Errno> {
     let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let group = birthplace.map(|group| open(group, directory, Mode::empty())).transpose()?;
-    let (parents, childs) = leash()?;
+    let (parents, childs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    let child = Child { leash: childs };
     let ready = Ready::to_fork(at_parents_death)?;
-    let cloned = match group {
-        Some(group) => sys::clone_into(flags(born_into), group.as_fd()),
-        None => sys::clone_process(flags(born_into)),
+    let flags = born_into.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag());
+    let in_place = life_in_place.and_then(|life| born_in_place(flags, life, (&parents, &child), &ready));
+    let cloned = match (in_place, group) {
+        (Some(pid), _) => Ok(Some(pid)),
+        (None, Some(group)) => sys::clone_into(flags, group.as_fd()),
+        (None, None) => sys::clone_process(flags),
     };
     match cloned {
         Ok(Some(child)) => {
@@ -145,7 +142,6 @@ pub(crate) fn fork(
         }
         Ok(None) => {
             drop(parents);
-            let child = Child { leash: childs };
             if child.settle(&ready.inherited, &ready.on_child).is_err() {
                 child.failed();
                 sys::exit_now(crate::fail::TOOL_FAILED);

@@ -135,7 +135,6 @@ pub(crate) fn end_script(status: u8) {
 }
 
 /// Tells the steps of one plan: `tool 3/7  why`, then the call and its answer.
-#[derive(Clone, Copy)]
 pub(crate) struct Narrator {
     /// Nothing is said unless this holds.
     pub on: bool,

@@ -10,10 +10,8 @@ use crate::narrate::{Made, Mode, Narrator, say};
 use crate::plan::{Fork, Plan};
 use crate::reaper;
 use crate::room::why_no_process;
-use crate::signals::has_terminal;
+use crate::signals::may_have_terminal;
 use crate::step::{Answer, Call, Step};
-use nix::errno::Errno;
-use nix::sys::signal::Signal;
 
 /// A plan being carried out by this process.
 struct Run<'a, C: Call> {
@@ -35,7 +33,15 @@ struct Run<'a, C: Call> {
 pub(crate) fn perform<C: Call>(plan: Plan<C>, tool: &'static str, mode: &Mode) -> Result<u8, Failure> {
     let narrator = Narrator { on: *mode == Mode::Explain, tool, total: plan.length(), next: 1 };
     let Plan { steps, fork, program, made } = plan;
-    let mut run = Run::new(narrator, program.as_ref(), mode, &made);
+    let mut run = Run {
+        narrator,
+        state: C::State::default(),
+        to_undo: Vec::new(),
+        held: None,
+        program: program.as_ref(),
+        mode,
+        made: &made,
+    };
     run.steps(steps)?;
     match fork {
         None => run.become_program(),
@@ -43,12 +49,7 @@ pub(crate) fn perform<C: Call>(plan: Plan<C>, tool: &'static str, mode: &Mode) -
     }
 }
 
-impl<'a, C: Call> Run<'a, C> {
-    fn new(narrator: Narrator, program: Option<&'a Program>, mode: &'a Mode, made: &'a Made) -> Self {
-        let state = C::State::default();
-        Run { narrator, state, to_undo: Vec::new(), held: None, program, mode, made }
-    }
-
+impl<C: Call> Run<'_, C> {
     /// Takes the steps; when one is refused, undoes what was made, last first.
     fn steps(&mut self, steps: Vec<Step<C>>) -> Result<(), Failure> {
         self.take(steps).inspect_err(|_| self.undo())
@@ -135,23 +136,22 @@ impl<'a, C: Call> Run<'a, C> {
         self.narrator.why(fork.why);
         self.leave()?;
         let at_death = at_parents_death(!fork.after.is_empty());
-        if self.may_stand_still(&fork) {
-            return self.fork_in_place(fork, at_death);
-        }
-        match child::fork(&fork.born_into, fork.birthplace.as_deref(), at_death) {
+        let mut life = || self.live_in_place(&fork);
+        let life = self.may_stand_still(&fork).then_some(&mut life as &mut dyn FnMut());
+        match child::fork(&fork.born_into, fork.birthplace.as_deref(), at_death, life) {
             Ok(Side::Child(child)) => self.be_the_child(&child, fork),
             Ok(Side::Parent(parent)) => self.be_the_parent(&parent, fork),
-            Err(errno) => Err(self.no_child(&fork, errno)),
+            Err(errno) => {
+                // The limits of the group it was to be born in are looked at while that is there.
+                let hint = why_no_process(errno, fork.birthplace.as_deref())
+                    .or_else(|| why_no_namespace(&fork.born_into, errno));
+                self.undo();
+                let failure =
+                    Failure::refused(child::call(&fork.born_into, fork.birthplace.as_deref()), errno)
+                        .why(fork.why);
+                Err(hint.into_iter().fold(failure, Failure::hint))
+            }
         }
-    }
-
-    fn no_child(&mut self, fork: &Fork<C>, errno: Errno) -> Failure {
-        // The limits of the group it was to be born in are looked at while that is there.
-        let hint = why_no_process(errno, fork.birthplace.as_deref())
-            .or_else(|| why_no_namespace(&fork.born_into, errno));
-        self.undo();
-        let call = child::call(&fork.born_into, fork.birthplace.as_deref());
-        hint.into_iter().fold(Failure::refused(call, errno).why(fork.why), Failure::hint)
     }
 
     /// Whether the parent can stand still while the child takes its steps, so that its memory need not be copied: nobody
@@ -164,27 +164,19 @@ impl<'a, C: Call> Run<'a, C> {
             && !divides
             && fork.birthplace.is_none()
             && steps.all(|step| step.call.is_self_contained())
-            && !has_terminal()
+            && !may_have_terminal()
     }
 
-    fn fork_in_place(&mut self, mut fork: Fork<C>, at_death: Signal) -> Result<u8, Failure> {
-        let mut steps = std::mem::take(&mut fork.first);
-        steps.append(&mut fork.child);
-        let life = |child: &Child| {
-            let mut run = Run::new(self.narrator, self.program, self.mode, self.made);
-            self.held.iter().for_each(Held::let_through);
-            let outcome = run.steps(std::mem::take(&mut steps)).and_then(|()| run.become_program());
-            // What has become of the memory is for the parent to say.
-            std::mem::forget(run);
-            outcome.unwrap_or_else(|failure| {
-                child.failed();
-                failure.report(self.narrator.tool);
-                failure.status
-            })
-        };
-        match child::fork_in_place(&fork.born_into, at_death, life) {
-            Ok(parent) => self.be_the_parent(&parent, fork),
-            Err(errno) => Err(self.no_child(&fork, errno)),
+    /// The child's life in its parent's memory. Whatever is refused it comes back and says nothing: a child of the other kind
+    /// does it all once more, and fails as it must. Here, say, the kernel lets nobody be killed for want of memory, and
+    /// refuses the exec instead.
+    fn live_in_place(&self, fork: &Fork<C>) {
+        self.held.iter().for_each(Held::let_through);
+        let mut state = C::State::default();
+        let mut steps = fork.first.iter().chain(&fork.child);
+        let are_taken = steps.all(|step| step.call.run(&mut state).is_ok());
+        if let Some(program) = self.program.filter(|_| are_taken) {
+            program.exec(self.mode, self.made);
         }
     }
 

@@ -101,9 +101,12 @@ pub(crate) fn stop_this_process() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether there is a terminal at which somebody could stop this process and those of its group: tty(4).
-pub(crate) fn has_terminal() -> bool {
-    open("/dev/tty", OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()).is_ok()
+/// Whether there may be a terminal at which somebody could stop this process and those of its group: tty(4). Where nobody
+/// can be asked, as in a root without /dev/tty, there may.
+pub(crate) fn may_have_terminal() -> bool {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let opened = open("/dev/tty", flags, Mode::empty());
+    opened.err() != Some(Errno::ENXIO)
 }
 
 /// What a process does with signals: SigBlk, SigCgt and SigIgn of proc_pid_status(5).

@@ -177,6 +177,37 @@ nsexec: hint: $3" nsexec --pid --pid-file pid -- "$1" || fail "$1"
 	run ! grep CLONE_VFORK calls
 }
 
+@test "where nobody can be asked for a terminal there may be one" {
+	setsid -w unshare --mount "$BASH" -euc 'mount -t tmpfs none /dev
+		mknod /dev/null c 1 3
+		exec strace -o calls -e trace=clone nsexec --pid -- true'
+	grep clone calls
+	run ! grep CLONE_VFORK calls
+}
+
+@test "a child in its parent's memory that is refused anything is not the last: another does it all, and tells it once" {
+	# As older kernels do where the children are to be born in another time namespace.
+	refuse clone EINVAL:when=1 sh -c 'exit 3'
+	same '3:' "$status:$stderr"
+	grep -q 'CLONE_VFORK.*EINVAL' calls
+	grep -q 'clone(child_stack=NULL, .*SIGCHLD) = ' calls
+	refuse clone EINVAL sh -c 'exit 3'
+	same '125:nsexec: clone(CLONE_NEWPID|SIGCHLD): Invalid argument (EINVAL)' "$status:${stderr_lines[0]}"
+	refuse sethostname EPERM true
+	same "125:nsexec: sethostname(\"x\"): Operation not permitted (EPERM)
+nsexec: while: the name it answers to in here" "$status:$stderr"
+	[ "$(grep -c sethostname calls)" = 2 ]
+	# Not so where it ended by a signal: that was meant for it.
+	run setsid -w strace -f -qq -o calls -e trace=sethostname -e inject=sethostname:signal=KILL nsexec --pid --uts --hostname x -- true
+	[ "$status" = 137 ]
+	[ "$(grep -c sethostname calls)" = 1 ]
+}
+
+# Where a system call is refused: refuse CALL ERROR PROG...
+refuse() {
+	run --separate-stderr setsid -w strace -f -qq -o calls -e trace=clone,sethostname -e inject="$1:error=$2" nsexec --pid --uts --hostname x -- "${@:3}"
+}
+
 @test "Ctrl-C ends a process 1 that has no handler" {
 	start_on_terminal "nsexec --pid -- sh -c 'touch ready; exec sleeper 1000'"
 	until_true exists ready

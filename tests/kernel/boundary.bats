@@ -7,15 +7,14 @@
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load lib.bash
+load pivot.bash
 
 setup_file() {
 	setup_world_file
-	local root=$BATS_FILE_TMPDIR/root file
+	local root=$BATS_FILE_TMPDIR/root
 	make_root "$root"
-	# Perl and its libraries: it makes any system call, and reads files that block without waiting for them.
-	for file in /usr/bin/perl $(ldd /usr/bin/perl | grep -o '/[^ ]*'); do
-		install -D "$file" "$root$file"
-	done
+	# It also reads files that block, without waiting for them.
+	add_perl "$root"
 	# What perl opens to begin with; hidden by a /dev of ours wherever there is one.
 	touch "$root/dev/null"
 	cat >"$root/look" <<-'END'
@@ -44,12 +43,6 @@ setup_file() {
 		print "looked at ", $seen > 1000 ? "all" : $seen, "\n";
 	END
 	"$BATS_FILE_TMPDIR/bin/mkimg" --from "$root" "$BATS_FILE_TMPDIR/img"
-}
-
-setup() {
-	setup_world
-	export LC_ALL=C
-	root=$BATS_FILE_TMPDIR/root
 }
 
 teardown() {

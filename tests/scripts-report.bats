@@ -3,7 +3,7 @@
 
 # shellcheck disable=SC2016 # what stands in single quotes is for the fakes to expand
 
-bats_require_minimum_version 1.5.0
+load scripts.bash
 
 setup() {
 	build=$BATS_TEST_DIRNAME/../scripts/report/build
@@ -17,14 +17,6 @@ setup() {
 # Prints the text of the report on one line.
 words_of() {
 	pdftotext -layout "$1" - | tr -s ' \n\f' ' '
-}
-
-# Puts a program of that name first in PATH.
-fake() {
-	mkdir -p fakes
-	printf '#!/bin/sh\n%s\n' "$2" >"fakes/$1"
-	chmod 755 "fakes/$1"
-	case $PATH in "$PWD/fakes:"*) ;; *) PATH=$PWD/fakes:$PATH ;; esac
 }
 
 # Prints the points of a block, as gnuplot counts them, of two columns of a file: FILE BLOCK X:Y.

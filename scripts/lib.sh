@@ -53,9 +53,10 @@ die() {
 	exit 1
 }
 
-# Prints the header comment of the script.
+# Prints the header comment of the script, and ends it: who asks for help gets nothing done, also where it cannot be written.
 help() {
 	sed -n -e 1d -e '/^#/!q' -e 's/^# \{0,1\}//p' "$0"
+	exit
 }
 
 # Installs what need() found missing; never takes a package off the machine for it.

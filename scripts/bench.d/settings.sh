@@ -24,7 +24,7 @@ read_options() {
 		--*=*) set_option "${1%%=*}" "${1#*=}" ;;
 		--quick | --full) set_mode "$1" ;;
 		--plan | --summary) verb=${1#--} ;;
-		-h | --help) help && exit ;;
+		-h | --help) help ;;
 		*) refuse "there is no option $1" 'bench --help lists what it takes' ;;
 		esac
 		shift

@@ -184,8 +184,21 @@ tree_of() {
 	no_groups
 }
 
-@test "container run: what is no root is named, with the cure" {
+@test "container run: what is no root is named, with the cure, and nothing is made for it" {
+	why='pivot: while: look at what shall become the root'
 	run -125 --separate-stderr -- run_container nowhere true
-	[[ $stderr == *'pivot: hint: ROOT is a directory, an image or a block device: mkimg --from DIR IMG makes an image' ]] || fail "$stderr"
+	same $'pivot: stat("nowhere"): No such file or directory (ENOENT)\n'"$why"$'\n'"\
+pivot: hint: ROOT is a directory, an image or a block device: mkimg --from DIR IMG makes an image" "$stderr"
+	: >empty
+	run -125 --separate-stderr -- run_container --detach --log log empty true
+	[[ $stderr == 'pivot: "empty": the file is empty'$'\n'"$why"$'\npivot: hint: '* ]] || fail "$stderr"
+	[ ! -e log ]
+	run -125 --separate-stderr -- run_container /dev/null true
+	[[ $stderr == 'pivot: "/dev/null": neither a directory, nor a file, nor a block device'$'\n'* ]] || fail "$stderr"
 	no_groups
+	[ -z "$(left_of_network)" ] || fail "$(left_of_network)"
+	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+	run_container img true
+	[[ $(left_of_network) == *boxbr0* ]]
+	[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 1 ]
 }

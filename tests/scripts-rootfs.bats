@@ -118,6 +118,22 @@ setup() {
 	done
 }
 
+@test "rootfs: each kind of tree knows localhost; hosts that come with a Debian stay" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	fake apt-get 'echo deb nowhere suite main'
+	# The last word but one is the root.
+	fake mmdebstrap 'for word; do root=$last; last=$word; done; mkdir -p "$root/etc"; [ ! -e hosts ] || cp hosts "$root/etc"'
+	"$scripts/rootfs" busybox busybox
+	"$scripts/rootfs" host host sh
+	"$scripts/rootfs" debian debian 2>/dev/null
+	for tree in busybox host debian; do
+		[ "$(cat "$tree/etc/hosts")" = $'127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback' ] || { echo "$tree"; return 1; }
+	done
+	echo '192.0.2.1 theirs' >hosts
+	"$scripts/rootfs" debian other 2>/dev/null
+	cmp hosts other/etc/hosts
+}
+
 @test "rootfs debian: interrupted, mmdebstrap and all that it started end at once, nothing is left" {
 	[ "$(id -u)" = 0 ] || skip "not root"
 	fake apt-get 'echo deb nowhere suite main'

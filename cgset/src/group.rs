@@ -73,8 +73,8 @@ pub fn members_of_all(directory: &Path) -> Vec<u32> {
 }
 
 /// The processes in a group and in those below it that stay there by themselves. Who was killed with the program is there
-/// for a moment longer, and so is who ends now. Between taking its SIGKILL and being on the way out a process shows neither,
-/// so who seems to stay is looked at twice.
+/// for a moment longer, and so is who ends now. Between its last call and being on the way out a process shows nothing, so
+/// who seems to stay is looked at twice.
 pub fn staying(directory: &Path) -> Vec<u32> {
     let look = || -> Vec<u32> {
         members_of_all(directory).into_iter().filter(|process| !is_ending(*process)).collect()
@@ -96,16 +96,17 @@ fn is_ending(process: u32) -> bool {
     !stats.is_empty() && stats.iter().all(|stat| tells_end(stat))
 }
 
-/// Whether a thread's `stat`, as in proc(5), tells of its end: it is a zombie, exits, or SIGKILL waits for it.
+/// Whether a thread's `stat`, as in proc(5), tells of its end: it is a zombie, exits, or SIGKILL waits for it or is what its
+/// process is going to have ended by. A busy machine may keep one from its way out for long after it has taken that.
 fn tells_end(stat: &str) -> bool {
     const PF_EXITING: u64 = 0x4;
     const SIGKILL: u64 = 1 << (Signal::SIGKILL as u64 - 1);
     // The name stands in brackets and may hold any character; the third field follows it.
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let has = |number: usize, bit| {
-        fields.get(number - 3).and_then(|text| text.parse().ok()).is_some_and(|bits: u64| bits & bit != 0)
-    };
-    matches!(fields[0], "Z" | "X") || has(9, PF_EXITING) || has(31, SIGKILL)
+    let field = |number: usize| fields.get(number - 3).and_then(|text| text.trim_end().parse::<u64>().ok());
+    let has = |number, bit| field(number).is_some_and(|bits| bits & bit != 0);
+    let is_killed = field(52) == Some(Signal::SIGKILL as u64);
+    matches!(fields[0], "Z" | "X") || has(9, PF_EXITING) || has(31, SIGKILL) || is_killed
 }
 
 /// The names of the groups in a group.
@@ -273,16 +274,21 @@ mod tests {
 
     #[test]
     fn the_end_of_a_process_is_told_from_its_stat() {
-        let stat = |state, flags, pending| {
+        let ending = |state, flags, pending, code| {
+            let zeros = "0 ".repeat(20);
             format!(
-                "7 (a) Z (b) {state} 1 7 7 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0 0 0 0 0 0 0 {pending} 0 0 0"
+                "7 (a) Z (b) {state} 1 7 7 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0 0 0 0 0 0 0 {pending} {zeros}{code}\n"
             )
         };
+        let stat = |state, flags, pending| ending(state, flags, pending, 0);
         assert!(!tells_end(&stat("S", 4194304, 0)));
         assert!(!tells_end(&stat("R", 4194304, 1 << 14)));
         assert!(tells_end(&stat("R", 4194304, 1 << 8)));
         assert!(tells_end(&stat("R", 4194308, 0)));
         assert!(tells_end(&stat("Z", 4194304, 0)));
+        assert!(tells_end(&ending("R", 4194304, 0, 9)));
+        // Stopped by SIGTTIN, or by SIGSTOP.
+        assert!(!tells_end(&ending("T", 4194304, 0, 21)) && !tells_end(&ending("T", 4194304, 0, 19)));
         assert!(!tells_end(""));
         assert!(!is_ending(std::process::id()));
     }

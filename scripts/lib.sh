@@ -79,6 +79,11 @@ install_missing() {
 		die "apt-get could not; run the last command by hand, without --no-remove where a package is in the way"
 }
 
+# Prints what is mounted below a directory. The kernel writes a blank in a name as \040.
+mounts_below() {
+	printf '%b\n' "$(cut -d' ' -f5 /proc/self/mountinfo | sed 's/\\/\\0/g')" | grep -F "$1/" || :
+}
+
 # Notes PACKAGE... as missing unless PROGRAM is in PATH (or, with a slash, is a file).
 need() {
 	case $1 in

@@ -70,6 +70,19 @@ setup() {
 	[ "$(ls -A)" = root ]
 }
 
+@test "rootfs: --force does not replace one that something is mounted in, whatever it is called" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	mkdir mine
+	touch mine/file
+	for root in root 'my root' 'back\slash'; do
+		"$scripts/rootfs" busybox "$root"
+		run unshare --mount sh -c 'mount --bind mine "$1/mnt" && exec "$0" busybox --force "$1"' "$scripts/rootfs" "$root"
+		[ "$status" = 1 ]
+		[[ $output == *"something is mounted below $PWD/$root: umount it first" ]]
+		[ -e mine/file ]
+	done
+}
+
 @test "rootfs: --force does not replace a directory that is no root file system" {
 	mkdir -p home/work
 	run "$scripts/rootfs" --force busybox home

@@ -161,8 +161,8 @@ load lab.bash
 	[ -z "$(directories)" ] && [ -z "$(ip -o link show type bridge)$(nft list ruleset)" ]
 }
 
-@test "down, where others have cables, too: theirs stay and are named; what killed verbs have left goes; a quote is a letter" {
-	export LAB_DIR=$PWD/"it's"
+@test "down, where others have cables, too: theirs stay and are named; what killed verbs have left goes; a quote is a letter, and so is a blank" {
+	export LAB_DIR=$PWD/"it's mine"
 	have_tree
 	mv lab "$LAB_DIR"
 	up 2>/dev/null
@@ -181,11 +181,14 @@ load lab.bash
 	cgset --remove "$LAB_NAME-other"
 	kill "$started"
 	finish
-	# What cannot be removed is seen.
-	mkdir "$LAB_DIR" "$LAB_DIR/.lab-verify.abcdef"
+	# What cannot be removed is seen, and what is mounted in it, of the same file system, stays.
+	mkdir precious "$LAB_DIR" "$LAB_DIR/.lab-verify.abcdef"
 	echo lab.img >"$LAB_DIR/.lab"
-	mount -t tmpfs none "$LAB_DIR/.lab-verify.abcdef"
+	touch precious/file
+	mount --bind precious "$LAB_DIR/.lab-verify.abcdef"
 	run -1 --separate-stderr -- lab down
+	[ -e precious/file ]
+	[[ $output == *"NO: nothing is mounted below its directory: $LAB_DIR/.lab-verify.abcdef"* ]] || fail "$output"
 	[[ $output == *"NO: none of its files is left: $LAB_DIR/.lab-verify.abcdef"* ]] || fail "$output"
 	umount "$LAB_DIR/.lab-verify.abcdef"
 }

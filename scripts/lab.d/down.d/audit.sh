@@ -45,7 +45,7 @@ bench_groups() {
 
 # Prints the mounts below the lab.
 mounts() {
-	cut -d' ' -f5 /proc/self/mountinfo | grep -F "$lab/" || :
+	mounts_below "$lab"
 }
 
 # Prints the loop devices whose file is in the lab, also where that is removed already.

@@ -145,8 +145,8 @@ impl chain::Call for Call {
         Ok(Answer::zero())
     }
 
-    fn born(state: &mut State, _child: Pid) {
-        state.report.notes.born();
+    fn born(state: &mut State, _child: Pid, at: std::time::Instant) {
+        state.report.notes.born(at);
     }
 
     fn ended(state: &mut State, how: &Ended) {

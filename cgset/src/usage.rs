@@ -26,9 +26,9 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// The program has begun.
-    pub fn born(&mut self) {
-        self.started = Some(Instant::now());
+    /// The program has begun, at that time.
+    pub fn born(&mut self, at: Instant) {
+        self.started = Some(at);
     }
 
     /// And has ended.

@@ -20,6 +20,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, close};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::Instant;
 
 /// What goes over the leash between parent and child: one byte each.
 const GO: u8 = b'g';
@@ -32,6 +33,8 @@ pub(crate) const STOPPED: u8 = b's';
 pub(crate) struct Parent {
     /// The child, numbered as the parent sees it.
     pub child: Pid,
+    /// Just before there was a child: it may be over already when this process hears of it.
+    pub born: Instant,
     pub(crate) leash: OwnedFd,
     pub(crate) waited_for: SigSet,
     /// What the kernel sends it when its own parent dies.
@@ -130,6 +133,7 @@ pub(crate) fn fork(
     let child = Child { leash: childs };
     let ready = Ready::to_fork(at_parents_death)?;
     let flags = born_into.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag());
+    let born = Instant::now();
     let in_place = life_in_place.and_then(|life| born_in_place(flags, life, (&parents, &child), &ready));
     let cloned = match (in_place, group) {
         (Some(pid), _) => Ok(Some(pid)),
@@ -138,7 +142,8 @@ pub(crate) fn fork(
     };
     match cloned {
         Ok(Some(child)) => {
-            Ok(Side::Parent(Parent { child, leash: parents, waited_for: ready.waited_for, at_parents_death }))
+            let waited_for = ready.waited_for;
+            Ok(Side::Parent(Parent { child, born, leash: parents, waited_for, at_parents_death }))
         }
         Ok(None) => {
             drop(parents);

@@ -227,7 +227,7 @@ impl<C: Call> Run<'_, C> {
         self.narrator.call(&child::call(&fork.born_into, fork.birthplace.as_deref()), answer);
         self.narrator.next += fork.first.len();
         drop((fork.first, fork.child));
-        C::born(&mut self.state, parent.child);
+        C::born(&mut self.state, parent.child, parent.born);
         if self.narrator.on {
             parent.go();
         }

@@ -6,6 +6,7 @@ use crate::wait::Ended;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::fmt::Display;
+use std::time::Instant;
 
 /// One request to the kernel, known before it is made. `Display` is the call as strace(1) prints it.
 pub trait Call: Display {
@@ -37,8 +38,8 @@ pub trait Call: Display {
         None
     }
 
-    /// Takes note of the child, for the steps beside it.
-    fn born(_state: &mut Self::State, _child: Pid) {}
+    /// Takes note of the child and when it was born, for the steps beside it and after it.
+    fn born(_state: &mut Self::State, _child: Pid, _at: Instant) {}
 
     /// Takes note of how the child ended, for the steps after it.
     fn ended(_state: &mut Self::State, _how: &Ended) {}

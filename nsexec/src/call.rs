@@ -106,7 +106,7 @@ impl Display for Call {
 impl chain::Call for Call {
     type State = State;
 
-    fn born(state: &mut State, child: Pid) {
+    fn born(state: &mut State, child: Pid, _at: std::time::Instant) {
         state.child = Some(child);
     }
 

@@ -46,6 +46,16 @@ hog='$x = "x" x (shift() << 20); sleep 0'
 	no_groups
 }
 
+@test "the time a program took begins with it, however late its parent hears of it" {
+	strace -qq -o calls -e trace=clone,clone3 -e inject=clone,clone3:delay_exit=500000 \
+		cgset --transient --report=report "$group" -- sleep 0.2
+	grep -q DELAYED calls
+	[ "$(of_report report wall_usec)" -ge 200000 ] || fail "$(cat report)"
+	cgset --transient --report=report "$group" -- true
+	[ "$(of_report report wall_usec)" -lt 5000000 ] || fail "$(cat report)"
+	no_groups
+}
+
 @test "a group that was there stays, and what others used before is taken off; a kill is told once" {
 	cgset --memory 32M "$group"
 	run -137 --separate-stderr -- cgset --report=report "$group" -- perl -e "$hog" 100

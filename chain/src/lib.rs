@@ -78,16 +78,17 @@ macro_rules! entry {
     ($run:path) => {
         #[cfg(not(test))]
         #[unsafe(no_mangle)]
-        extern "C" fn main(_count: i32, _words: *const *const u8) -> i32 {
-            $crate::start(env!("CARGO_PKG_NAME"), $run)
+        extern "C" fn main(_count: i32, words: *mut *mut u8) -> i32 {
+            $crate::start(env!("CARGO_PKG_NAME"), words, $run)
         }
         #[cfg(test)]
         const _: fn(&'static str) -> anyhow::Result<u8> = $run;
     };
 }
 
-/// Runs a tool and turns its outcome into an exit status and, where it failed, a message.
-pub fn start(tool: &'static str, run: fn(&'static str) -> anyhow::Result<u8>) -> i32 {
+/// Runs a tool and turns its outcome into an exit status and, where it failed, a message. `words` is main's own argument.
+pub fn start(tool: &'static str, words: *mut *mut u8, run: fn(&'static str) -> anyhow::Result<u8>) -> i32 {
+    sys::WORDS.store(words, std::sync::atomic::Ordering::Relaxed);
     sys::open_standard_descriptors();
     match run(tool) {
         Ok(status) => status.into(),

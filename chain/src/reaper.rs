@@ -111,6 +111,9 @@ impl Reaper<'_> {
     /// another user.
     fn let_go(&self) -> Result<(), (&'static str, Errno)> {
         let failed = |call: &'static str| move |errno: Errno| (call, errno);
+        let [words, variables] = sys::take_words();
+        retitle(words);
+        variables.fill(0);
         leave_the_files()?;
         sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map_err(failed("prctl(PR_SET_NO_NEW_PRIVS)"))?;
         let permitted = CapSet::permitted().map_err(failed("capget()"))?;
@@ -153,6 +156,17 @@ impl Reaper<'_> {
     }
 }
 
+/// /proc/1/cmdline is for everybody to read, and names paths of the host: `init` in its place.
+fn retitle(words: &mut [u8]) {
+    words.fill(0);
+    words.iter_mut().zip(b"init").for_each(|(byte, new)| *byte = *new);
+    // With this byte no null the kernel shows what comes before the first one, and not all that was there once
+    // (fs/proc/base.c, get_mm_proctitle).
+    if let Some(last) = words.last_mut().filter(|last| **last == 0) {
+        *last = 1;
+    }
+}
+
 /// An empty file system as the root of a mount table of its own: whoever may trace process 1 would otherwise find the
 /// host's files in /proc/1/root. No directory of the host is in use either for as long as the namespace is.
 fn leave_the_files() -> Result<(), (&'static str, Errno)> {
@@ -168,4 +182,18 @@ fn leave_the_files() -> Result<(), (&'static str, Errno)> {
     pivot_root(".", ".").map_err(failed("pivot_root(\".\", \".\")"))?;
     umount2(".", MntFlags::MNT_DETACH).map_err(failed("umount2(\".\", MNT_DETACH)"))?;
     chdir("/").map_err(failed("chdir(\"/\")"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_words_give_way_to_one() {
+        let retitled = |words: &[u8]| {
+            let mut words = words.to_vec();
+            super::retitle(&mut words);
+            words
+        };
+        assert_eq!(retitled(b"nsexec\0--init\0"), b"init\0\0\0\0\0\0\0\0\0\x01");
+        assert_eq!(retitled(b""), b"");
+    }
 }

@@ -7,6 +7,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::unistd::Pid;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// fork(2) into the namespaces of `flags`: clone(2) with no stack of its own. None in the child.
 pub(crate) fn clone_process(flags: CloneFlags) -> Result<Option<Pid>, Errno> {
@@ -60,6 +61,31 @@ pub(crate) fn clone_into(flags: CloneFlags, group: BorrowedFd) -> Result<Option<
 pub(crate) fn exit_now(status: u8) -> ! {
     // SAFETY: the call takes a number and does not return.
     unsafe { libc::_exit(status.into()) }
+}
+
+/// The words of the command line as main has got them; behind the null at their end come the variables.
+pub(crate) static WORDS: AtomicPtr<*mut u8> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The bytes of the words and those of the variables this process was started with, as /proc/PID/cmdline and environ show
+/// them, for whoever asks for neither any more. They are given once.
+pub(crate) fn take_words() -> [&'static mut [u8]; 2] {
+    let mut next = WORDS.swap(std::ptr::null_mut(), Ordering::Relaxed);
+    [(); 2].map(|()| {
+        // SAFETY: each list ends with a null; its strings the kernel has put one behind the other into memory of this
+        // process's own, which has one thread and, the caller says, no use for them.
+        unsafe {
+            if next.is_null() || (*next).is_null() {
+                return Default::default();
+            }
+            let (first, mut end) = (*next, *next);
+            while !(*next).is_null() {
+                end = (*next).add(libc::strlen((*next).cast()) + 1);
+                next = next.add(1);
+            }
+            next = next.add(1);
+            std::slice::from_raw_parts_mut(first, end.addr().saturating_sub(first.addr()))
+        }
+    })
 }
 
 /// kill(2) with a signal that may have no name, as those for real-time programs.

@@ -140,6 +140,23 @@ has_zombie() {
 	[ "$output" = canary ]
 }
 
+@test "it tells everybody its name and nothing else; nsexec outside is called as it was" {
+	make_root root
+	look='for file in $(find /proc/1 -maxdepth 1 -type f ! -name mem ! -name pagemap 2>/dev/null); do cat "$file" 2>/dev/null; done | tr "\\0" "\\n"'
+	run -0 --separate-stderr env CANARY=canary nsexec --pid --init -- pivot "$PWD/root" /bin/sh -c "$look"
+	[[ $output == *init* && $output != *"$PWD"* && $output != *"$BOXUTILS_BIN"* && $output != *canary* ]] || fail "$output"
+	# Who may trace it learns no more; a name is all there is, however long the line was.
+	run -0 --separate-stderr env CANARY=canary nsexec --pid --init -- pivot --cap-add SYS_PTRACE "$PWD/root" /bin/sh -c 'cat /proc/1/cmdline /proc/1/environ | tr "\0" "|"'
+	[[ $output =~ ^init\|\|*$ ]] || fail "$output"
+	# A process 1 that does not let go tells it all.
+	run -0 --separate-stderr env CANARY=canary nsexec --pid --mount-proc -- sh -c "$look; :" "$PWD"
+	[[ $output == *"$PWD"* && $output == *canary* ]] || fail "$output"
+	start_under_reaper
+	same "nsexec --pid --init sleeper 1000 " "$(tr '\0' ' ' <"/proc/$started/cmdline")"
+	same init "$(tr -d '\0' <"/proc/$reaper/cmdline")"
+	end_under_reaper
+}
+
 @test "a signal that has no name reaches the program too" {
 	run -5 --separate-stderr nsexec --pid --init -- bash -c 'trap "echo got; exit 5" RTMIN+3; kill -RTMIN+3 1; while :; do sleeper 0.05; done'
 	[ "$output" = got ]

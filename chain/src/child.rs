@@ -90,6 +90,7 @@ impl Ready {
 }
 
 /// A child that lives in this process's memory until it is its program, while this process stands still; nothing is copied.
+/// A signal to this process waits as long, SIGKILL apart: for a program on a file system that does not answer, say.
 /// None where there is no such child: `life` came back, or the kernel makes none. Older ones make none of a process whose
 /// children are to be born in another time namespace.
 fn born_in_place(

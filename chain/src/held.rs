@@ -38,7 +38,7 @@ impl Held {
         self.let_through();
     }
 
-    /// Likewise, in a child that has a copy of it only.
+    /// Likewise in a child, while its parent goes on holding them.
     pub fn let_through(&self) {
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.inherited), None);
     }

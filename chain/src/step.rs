@@ -28,7 +28,7 @@ pub trait Call: Display {
     }
 
     /// It is quick, keeps nothing for others, uses nothing that others have kept, and leaves the process's user namespace
-    /// and ids alone: its process may share its memory with one that stands still meanwhile.
+    /// and ids alone: its process may share its memory with one that stands still meanwhile, and another may do it all again.
     fn is_self_contained(&self) -> bool {
         false
     }

@@ -212,6 +212,12 @@ impl chain::Call for Call {
             (Call::Link { to } | Call::Rename { to, .. }, Errno::EEXIST) => {
                 Some(format!("{} has appeared meanwhile: --force replaces it", quoted(to)))
             }
+            (Call::LinkOver { temporary, .. } | Call::CreateNamed { temporary, .. }, Errno::EEXIST) => {
+                Some(format!(
+                    "a mkimg of the same number in another PID namespace may be at work on {}: try again when it is done",
+                    quoted(temporary)
+                ))
+            }
             (Call::OpenImage { image }, Errno::EWOULDBLOCK) => Some(crate::holders::of_lock(image)),
             (Call::OpenImage { .. }, Errno::ENOENT) => Some("--size makes one, and --from fills it".into()),
             (Call::CopyTree { .. }, Errno::ENOENT | Errno::ESTALE) => {

@@ -20,6 +20,22 @@ mkimg: hint: --force replaces it; --attach alone attaches it' --size 4M img
 	same "$(printf '%s\n' img seen)" "$(ls -A)"
 }
 
+@test "the other name of an image is another mkimg's of the same number: it stays, and is said to be so" {
+	local refused='mkimg: flock(image, LOCK_EX|LOCK_NB); linkat(image, "./.img.mkimg-1"); rename("./.img.mkimg-1", "img"): File exists (EEXIST)
+mkimg: while: give it its name: from now on it is there, and whole
+mkimg: hint: a mkimg of the same number in another PID namespace may be at work on "./.img.mkimg-1": try again when it is done'
+	mkdir taken
+	cd taken
+	touch .img.mkimg-1
+	run -125 --separate-stderr flock .img.mkimg-1 nsexec --pid -- mkimg --force --size 4M img
+	same "$refused" "$stderr"
+	same .img.mkimg-1 "$(ls -A)"
+	# Nobody's it goes.
+	nsexec --pid -- mkimg --force --size 4M img
+	same img "$(ls -A)"
+	cd ..
+}
+
 @test "an image too small for its content is refused before, or said to be full" {
 	mkdir tree
 	head -c 12M /dev/urandom >tree/large

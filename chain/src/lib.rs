@@ -56,7 +56,7 @@ pub use loopdev::{Attached, LoopDevice, LoopFlags, attach, attached, detach, dev
 pub use mountinfo::{Mount, mountinfo, mountinfo_of, mounts_in};
 pub use namespace::{Kind, first_extent, in_user_namespace, is_below_ours, mount_namespace_id};
 pub use narrate::{MODE_VARIABLE, Made, Mode, Narration, say};
-pub use output::{json_string, print_data};
+pub use output::{json_string, print_answer, print_data};
 pub use plan::{Fork, Plan};
 pub use shell::{Shell, join, quote, quote_all};
 pub use step::{Answer, Call, Refusal, Step};
@@ -66,8 +66,6 @@ pub use sys::{
     pidfd_open, remove_xattr, set_default, set_environment, set_xattr,
 };
 pub use wait::Ended;
-
-use std::io::Write;
 
 /// Makes `run`, of the type `fn(&'static str) -> anyhow::Result<u8>`, the program's entry point.
 ///
@@ -104,13 +102,15 @@ pub fn start(tool: &'static str, words: *mut *mut u8, run: fn(&'static str) -> a
 /// Reads the command line. Help and version are printed on stdout, and end the process with 0.
 ///
 /// # Errors
-/// What was typed is wrong.
+/// What was typed is wrong, or stdout takes no more.
 pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
     Cli::try_parse().map_err(|error| {
         let text = error.to_string();
         if !error.use_stderr() {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            std::process::exit(0);
+            match print_data(text.as_bytes()) {
+                Ok(()) => std::process::exit(0),
+                Err(refusal) => return refusal.failure("write(1)").why("print what was asked for"),
+            }
         }
         let first = text.split("\n\nUsage:").next().unwrap_or(&text);
         let similar = first.lines().find_map(|line| line.trim().strip_prefix("tip: a similar "));

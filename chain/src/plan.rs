@@ -11,7 +11,6 @@ use crate::reaper;
 use crate::run::perform;
 use crate::shell::{Script, Shell};
 use crate::step::{Call, Step};
-use nix::errno::Errno;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -156,8 +155,7 @@ fn fork_in_shell(born_into: &[Kind], parent_stays: bool) -> Shell {
 }
 
 fn print(bytes: &[u8]) -> Result<(), Failure> {
-    print_data(bytes).map_err(|error| {
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        Failure::refused("write(1)", errno).hint("the script could not be written where stdout leads")
+    print_data(bytes).map_err(|refusal| {
+        refusal.failure("write(1)").hint("the script could not be written where stdout leads")
     })
 }

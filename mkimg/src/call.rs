@@ -170,7 +170,7 @@ impl chain::Call for Call {
             Call::OpenImage { image } => state.open_image(image),
             Call::PrintDevice => return state.print_device(),
             Call::DetachDevice(device) => list::detach(device),
-            Call::List { json } => list::print(*json),
+            Call::List { json } => return list::print(*json),
         }
         .map_err(|refusal| state.explained(refusal))
     }

@@ -38,8 +38,8 @@ pub enum Call {
     SyncFileSystem,
     /// close(2) of the only descriptor of a mount
     Unmount,
-    /// close(2) of the last descriptor of a loop device
-    DetachLoop,
+    /// close(2) of the last descriptor of a loop device, and LOOP_CLR_FD of loop(4) where it was to stay
+    DetachLoop { autoclear: bool },
     /// fsync(2)
     SyncFile,
     /// linkat(2)
@@ -112,7 +112,8 @@ impl Display for Call {
             }
             Call::SyncFileSystem => f.write_str("syncfs(root)"),
             Call::Unmount => f.write_str("close(root)"),
-            Call::DetachLoop => f.write_str("close(loop)"),
+            Call::DetachLoop { autoclear: true } => f.write_str("close(loop)"),
+            Call::DetachLoop { autoclear: false } => f.write_str("ioctl(loop, LOOP_CLR_FD)\nclose(loop)"),
             Call::SyncFile => f.write_str("fsync(image)"),
             Call::Link { to } => write!(f, "linkat(image, {})", quoted(to)),
             Call::LinkOver { temporary, to } => {
@@ -159,7 +160,7 @@ impl chain::Call for Call {
             Call::Unpack { from } => state.unpack(from),
             Call::SyncFileSystem => state.sync_file_system(),
             Call::Unmount => state.unmount(),
-            Call::DetachLoop => state.detach_loop(),
+            Call::DetachLoop { autoclear } => state.detach_loop(*autoclear),
             Call::SyncFile => state.sync_file(),
             Call::Link { to } => state.link(to),
             Call::LinkOver { temporary, to } => state.link_over(temporary, to),

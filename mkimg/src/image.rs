@@ -8,7 +8,7 @@ use crate::cli::Alloc;
 use crate::mkfs::{Recipe, as_stdin};
 use crate::tree::{Copied, Identity, identity};
 use crate::{sys, temporary, tree, unpack};
-use chain::{Answer, LoopDevice, LoopFlags, Refusal, attach, c_string, quoted};
+use chain::{Answer, LoopDevice, LoopFlags, Refusal, attach, c_string, print_answer, quoted};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, RenameFlags, fallocate, open, openat, renameat2};
 use nix::sys::stat::{Mode, fstat};
@@ -176,12 +176,15 @@ impl State {
     }
 
     /// Lets go of the device and waits until the kernel has taken it away: others, such as udev, may look at it still.
-    pub fn detach_loop(&mut self) -> Outcome {
+    /// One without `autoclear` is to be taken away, too: that is asked for, and happens when the last user has gone.
+    pub fn detach_loop(&mut self, autoclear: bool) -> Outcome {
         let Some(LoopDevice { file, path }) = self.device.take() else { return Ok(Answer::AlreadyThere) };
         // What unmounting wrote last is reported to nobody else.
         let synced = file.sync_all();
         let shown = shown_by(&path);
+        let marked = if autoclear { Ok(()) } else { chain::detach(&path) };
         drop(file);
+        marked?;
         let until = Instant::now() + Duration::from_secs(5);
         while shown.is_some() && shown_by(&path) == shown {
             if Instant::now() > until {
@@ -246,8 +249,7 @@ impl State {
     }
 
     pub fn print_device(&mut self) -> Outcome {
-        let mut stdout = std::io::stdout();
-        writeln!(stdout, "{}", self.device_path().display()).and_then(|()| stdout.flush())?;
+        print_answer(format!("{}\n", self.device_path().display()).as_bytes())?;
         Ok(Answer::zero())
     }
 }

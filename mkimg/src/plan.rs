@@ -62,7 +62,7 @@ fn attachment(image: &Path) -> Vec<Step<Call>> {
             "a loop device shows the image as a disk, until --detach",
             Call::AttachLoop { image: Some(image.into()) },
         )
-        .undo(Call::DetachLoop),
+        .undo(Call::DetachLoop { autoclear: false }),
         Step::new("say which device it is", Call::PrintDevice),
     ]
 }
@@ -155,7 +155,7 @@ fn on_a_loop_device(facts: &Facts, recipe: Recipe) -> Vec<Step<Call>> {
             "a loop device shows the file as a disk; it goes away with its last user",
             Call::AttachLoop { image: None },
         )
-        .undo(Call::DetachLoop),
+        .undo(Call::DetachLoop { autoclear: true }),
         Step::new(
             "a file system on that disk: until now it is only bytes",
             Call::MakeFileSystem { recipe, on: On::Loop },
@@ -185,7 +185,10 @@ fn on_a_loop_device(facts: &Facts, recipe: Recipe) -> Vec<Step<Call>> {
         ));
         steps.push(Step::new("unmount it: whoever uses it next must find it at rest", Call::Unmount));
     }
-    steps.push(Step::new("take the loop device away again, and see that it is gone", Call::DetachLoop));
+    steps.push(Step::new(
+        "take the loop device away again, and see that it is gone",
+        Call::DetachLoop { autoclear: true },
+    ));
     steps
 }
 

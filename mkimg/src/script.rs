@@ -47,7 +47,7 @@ pub fn of(call: &Call) -> Shell {
         Call::Unpack { from } => unpack(from),
         Call::SyncFileSystem => line(["sync -f \"$root\""]),
         Call::Unmount => line(["umount \"$root\"\nrmdir \"$root\"\nroot="]),
-        Call::DetachLoop => line(["losetup -d \"$loop\"\nloop="]),
+        Call::DetachLoop { .. } => line(["losetup -d \"$loop\"\nloop="]),
         Call::SyncFile => line(["sync \"$temp\""]),
         Call::Link { to } | Call::Rename { to, over: false, .. } => Shell::Line(concat([
             OsStr::new("ln -T \"$temp\" "),

@@ -124,6 +124,28 @@ $why" --detach img
 	mkimg --list | head -n 1 | grep -Eq '^DEVICE +SIZE +READ-ONLY +AUTOCLEAR +DIRECT-IO +FILE$'
 }
 
+@test "a device whose name could not be written is taken away again" {
+	mkimg --size 4M img
+	for options in '' '--force --size 4M'; do
+		run -125 --separate-stderr -- sh -c 'mkimg --attach "$@" >/dev/full' sh $options img
+		same 'mkimg: write(1): No space left on device (ENOSPC)
+mkimg: while: say which device it is' "$stderr"
+		[ -z "$(loops_on "$PWD")" ] || fail "$(loops_on "$PWD")"
+		flock -n img true
+	done
+	# Nobody reads it, and SIGPIPE is ignored.
+	mkfifo pipe
+	exec 7<>pipe 8>pipe 7>&-
+	run -125 --separate-stderr -- sh -c 'trap "" PIPE; exec mkimg --attach img >&8' sh
+	exec 8>&-
+	[[ $stderr == 'mkimg: write(1): Broken pipe (EPIPE)'* ]] || fail "$stderr"
+	[ -z "$(loops_on "$PWD")" ] || fail "$(loops_on "$PWD")"
+	# Where it is read the device stays.
+	device=$(mkimg --attach img)
+	[ "$(loops_on "$PWD")" = "${device#/dev/} $PWD/img" ]
+	mkimg --detach img
+}
+
 # ---- the end of it, however it comes
 
 @test "kill -9 at any moment leaves no file, device, mount or process, and the name whole or absent" {

@@ -24,7 +24,16 @@ const STACK: usize = 1 << 20;
 /// clone(2) as vfork(2) does it, with a stack for the child alone: `child` runs in this process's memory, and ends with the
 /// status it returns unless it has become a program before. This process stands still until then.
 pub(crate) fn clone_in_place(flags: CloneFlags, mut child: impl FnMut() -> u8) -> Result<Pid, Errno> {
-    let mut stack = vec![0; STACK];
+    let layout = std::alloc::Layout::array::<u8>(STACK).map_err(|_| Errno::ENOMEM)?;
+    // SAFETY: the layout is not empty; what is not null is that many zeros, the global allocator's, and nobody else's.
+    let mut stack = unsafe {
+        let start = std::alloc::alloc_zeroed(layout);
+        // Under a small ulimit -v; a Vec would abort.
+        if start.is_null() {
+            return Err(Errno::ENOMEM);
+        }
+        Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, STACK))
+    };
     let flags = flags | CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
     let run = Box::new(|| isize::from(child()));
     // SAFETY: with CLONE_VFORK and one thread the two never run at the same time, so nothing is looked at while the other

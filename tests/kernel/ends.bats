@@ -203,6 +203,16 @@ nsexec: while: the name it answers to in here" "$status:$stderr"
 	[ "$(grep -c sethostname calls)" = 1 ]
 }
 
+@test "a parent that has no room to stand still in copies itself" {
+	local ran=0
+	for limit in $(seq 1500 250 6000); do
+		run setsid -w sh -c 'ulimit -v "$1"; exec nsexec --pid -- sh -c "echo ran"' - "$limit"
+		[[ $output != *'memory allocation of'* ]] || fail "$limit: $output"
+		[ "$output" != ran ] || ran=$((ran + 1))
+	done
+	[ "$ran" -gt 0 ]
+}
+
 # Where a system call is refused: refuse CALL ERROR PROG...
 refuse() {
 	run --separate-stderr setsid -w strace -f -qq -o calls -e trace=clone,sethostname -e inject="$1:error=$2" nsexec --pid --uts --hostname x -- "${@:3}"

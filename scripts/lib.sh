@@ -47,6 +47,15 @@ candidate() {
 	LC_ALL=C apt-cache policy "$1" | sed -n 's/^  Candidate: \([^(]\)/\1/p'
 }
 
+# Has a signal end this script as exit does, so that what it has for EXIT is done. One of them comes when nobody reads any
+# more what is printed: `... | head -1`.
+catch_signals() {
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 141' PIPE
+	trap 'exit 143' TERM
+}
+
 # Prints why this script ends, and ends it.
 die() {
 	printf '%s: %s\n' "$self" "$*" >&2

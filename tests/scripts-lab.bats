@@ -114,6 +114,19 @@ lab up: hint: a number and a unit, as in 2G; a plain number would count bytes" ]
 	[ -z "$stderr" ]
 }
 
+@test "doctor: nothing stays where nobody reads what it says, nor where somebody does" {
+	mkdir tmp
+	export TMPDIR=$PWD/tmp
+	exec 9> >(:)
+	wait $!
+	status=0
+	env --default-signal "$top/scripts/lab" doctor >&9 9>&- || status=$?
+	[ "$status" = 141 ]
+	[ -z "$(ls -A tmp)" ]
+	lab doctor >said || :
+	[ -s said ] && [ -z "$(ls -A tmp)" ]
+}
+
 @test "doctor: a step's program that is missing is one that the step installs, or without apt one that the user must" {
 	rm "$BATS_TEST_TMPDIR.fakes/apt-get"
 	make_results

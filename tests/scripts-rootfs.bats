@@ -165,6 +165,21 @@ setup() {
 	run ! kill -0 "$(cat grandchild)"
 }
 
+@test "rootfs debian: nothing is left where nobody reads what it says" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	fake apt-get 'echo deb nowhere suite main'
+	fake mmdebstrap 'for word; do root=$last; last=$word; done; mkdir -p "$root/etc"'
+	mkdir here
+	exec 9> >(:)
+	wait $!
+	status=0
+	env --default-signal "$scripts/rootfs" debian here/root 2>&9 9>&- || status=$?
+	[ "$status" = 141 ]
+	[ -z "$(ls -A here)" ]
+	"$scripts/rootfs" debian here/root 2>/dev/null
+	[ "$(ls -A here)" = root ]
+}
+
 @test "rootfs host: a program runs there with nothing but its libraries" {
 	[ "$(id -u)" = 0 ] || skip "not root"
 	"$scripts/rootfs" host root id sh

@@ -96,7 +96,7 @@ settle() {
 # Ends what runs, and removes what was made to measure with.
 cleanup() {
 	status=$?
-	trap '' HUP INT TERM
+	trap '' HUP INT PIPE TERM
 	if [ -n "$child" ]; then
 		kill -s TERM "$child" 2>/dev/null || :
 		# timeout(1) is killed with its group where it does not come to an end: it killed its own after five seconds.

@@ -51,13 +51,6 @@ end_step() {
 	child=
 }
 
-# Ends by a signal: what was begun ends first.
-catch_signals() {
-	trap 'end_step; exit 129' HUP
-	trap 'end_step; exit 130' INT
-	trap 'end_step; exit 143' TERM
-}
-
 # Runs a command so that a signal to us ends it at once, and not when it is over.
 step() {
 	# Of a session of its own, or Ctrl-C would reach it as well as us.

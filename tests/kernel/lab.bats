@@ -94,6 +94,23 @@ load lab.bash
 	run -0 lab down
 }
 
+@test "up, when nobody reads any more what it says: no half of a file system in a file stays, nor its loop device" {
+	have_tree
+	mkdir fakes
+	# It comes back when the reader has gone.
+	printf '#!/bin/sh\nuntil [ -e gone ]; do sleep 0.05; done\nexec %s "$@"\n' "$(command -v mkfs.ext4)" >fakes/mkfs.ext4
+	chmod 755 fakes/mkfs.ext4
+	status=0
+	PATH=$PWD/fakes:$PATH up 2> >(sed '/step 3 of 5/q' >said; exec <&-; : >gone) || status=$?
+	[ "$status" = 141 ] || fail "status $status"
+	[[ $(cat said) == *'step 3 of 5'* ]]
+	same $'lab.img\nrootfs' "$(ls lab)"
+	no_loop_left
+	rm -r fakes
+	up 2>said || fail "$(cat said)"
+	[ -e lab/home.img ]
+}
+
 # Nothing runs but a whole container, if that.
 only_the_container() {
 	local process

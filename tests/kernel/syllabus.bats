@@ -69,6 +69,14 @@ load lab.bash
 	until_true no_hierarchy_of_it || fail "$(cat /proc/self/cgroup)"
 	! directories | grep -e -lecture- || fail 'a group is left'
 	! pgrep -x sleeper || fail 'it goes on'
+	# So, too, where nobody reads any more what it says.
+	mkdir tmp
+	exec 9> >(:)
+	wait $!
+	status=0
+	TMPDIR=$PWD/tmp mine/scripts/lab syllabus --check 2 >&9 9>&- || status=$?
+	[ "$status" = 141 ] || fail "status $status"
+	[ -z "$(ls -A tmp)" ] || fail "$(ls -A tmp)"
 	run -1 mine/scripts/lab syllabus --check 2
 	[[ $output == 'not ok 2 - '*'; status 3'* ]] || fail "$output"
 }

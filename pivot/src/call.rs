@@ -7,6 +7,7 @@ use crate::idmap::IdRange;
 use crate::inherited::Inherited;
 use crate::mask::Mask;
 use crate::mountfd::{self, FileSystem, Resolve};
+use crate::pipes::Fchown;
 use crate::privileges::{Privilege, capsh};
 use crate::shell::{new_mount, show_resolver};
 use crate::state::State;
@@ -49,6 +50,8 @@ pub enum Call {
     ChangeDirectory(PathBuf),
     /// openat2(2), read(2) of the new root's /etc/passwd and /etc/group
     FindUser(UserSpec),
+    /// fchown(2) of the pipes among descriptors 0 to 2
+    Fchown(Fchown),
     /// What the program would inherit of the caller
     Inherited(Inherited),
     /// What the program may do
@@ -91,6 +94,7 @@ impl Display for Call {
                 resolver::PLACE
             ),
             Call::FindUser(user) => f.write_str(user.as_call()),
+            Call::Fchown(call) => call.fmt(f),
             Call::Inherited(call) => call.fmt(f),
             Call::PivotRoot => f.write_str("pivot_root(\".\", \".\")"),
             Call::DetachOldRoot => f.write_str("umount2(\".\", MNT_DETACH)"),
@@ -113,6 +117,7 @@ impl chain::Call for Call {
             Call::FillDev => inside::as_commands(),
             Call::ShowResolver { text, fs, parking } => show_resolver(text, fs, parking),
             Call::FindUser(user) => user.as_commands(),
+            Call::Fchown(call) => call.shell(),
             Call::Inherited(call) => call.shell(),
             // Without -n it would write down the mount in /run, which takes the host's root.
             Call::PivotRoot => Shell::line(["mount", "-n", "--move", ".", "/"]),
@@ -148,6 +153,7 @@ impl chain::Call for Call {
             }
             Call::ShowResolver { text, fs, .. } => resolver::show(text, fs, state.root()?, state.owner)?,
             Call::FindUser(user) => state.account = user.find(state.root()?)?,
+            Call::Fchown(call) => return call.run(state),
             Call::Inherited(call) => return call.run(state),
             Call::PivotRoot => pivot_root(".", ".")?,
             Call::DetachOldRoot => {
@@ -184,6 +190,7 @@ impl chain::Call for Call {
             Call::Mask(mask) => mask.hint(errno),
             Call::FillDev if errno == Errno::ENODEV => Some(inside::WRONG_DEVICE.into()),
             Call::FindUser(_) => why_not_found(errno),
+            Call::Fchown(call) => call.hint(errno),
             Call::Inherited(call) => call.hint(errno),
             Call::ChangeDirectory(path) => Some(match errno {
                 Errno::EXDEV => "that is a way out of the new root, and is not taken".into(),

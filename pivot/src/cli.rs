@@ -9,6 +9,9 @@ use std::ffi::OsString;
 /// ROOT is a directory, an image file or a block device. Without PROG it runs /bin/sh. PROG is looked up in the new root.
 /// What is not asked for is confined: few capabilities, no new privileges, no environment, no descriptors, masked
 /// kernel files. It is a boundary only together with the namespaces of nsexec, --pid first.
+///
+/// With --userns or --user, the pipes among descriptors 0 to 2 are given to the program's user, who could not open them as
+/// /dev/stdout otherwise, and can open both ends. Files and terminals stay the caller's: … | cat >FILE takes their place.
 #[derive(Parser, Debug, Default)]
 #[command(version, args_override_self = true, after_help = EXAMPLES, override_usage = "pivot [OPTION]... ROOT [--] [PROG [ARG]...]")]
 pub struct Cli {

@@ -4,7 +4,7 @@ use crate::cli::Cli;
 use crate::idmap::IdRange;
 use crate::source::{Extra, Source, UNLOOKED_PARKING, WHY_ROOT, no_file_system, parking};
 use crate::user::UserSpec;
-use crate::{resolver, sys};
+use crate::{pipes, resolver, sys};
 use anyhow::Result;
 use chain::{CapSet, Failure, Kind, Lifeline, MODE_VARIABLE, Mode, quoted};
 use std::ffi::{OsStr, OsString};
@@ -36,6 +36,9 @@ pub struct Facts {
     pub lifeline: Option<Lifeline>,
     pub userns: Option<IdRange>,
     pub user: Option<UserSpec>,
+    /// The pipes without a name among descriptors 0 to 2 that the program's user does not own. A script asks for itself
+    /// which are.
+    pub pipes: Vec<i32>,
     /// Descriptors the program keeps.
     pub keep: Vec<OwnedFd>,
     pub environment: Vec<(OsString, OsString)>,
@@ -75,6 +78,7 @@ impl Facts {
         let is_unmapped = groups.split_whitespace().eq(["0", "0", "4294967295"]) && !in_new_userns;
         // A new user namespace owns what is made in it, and nothing that was there before.
         let owns = |kind| made.has(kind) || (!in_new_userns && is_our_own(kind, is_unmapped));
+        let user = cli.user.as_deref().map(UserSpec::parse).transpose()?;
         let changes_ids = cli.userns.is_some() || cli.user.is_some();
         let is_confined = !cli.bare && !cli.privileged;
         let on_terminal = std::io::stderr().is_terminal();
@@ -92,7 +96,14 @@ impl Facts {
             has_tty_group: is_unmapped || (!in_new_userns && maps_group_5(&groups)),
             lifeline: if changes_ids { Lifeline::look() } else { None },
             userns,
-            user: cli.user.as_deref().map(UserSpec::parse).transpose()?,
+            pipes: match mode {
+                _ if !changes_ids => Vec::new(),
+                Mode::DryRun(_) => pipes::STANDARD.to_vec(),
+                _ => pipes::of_others(
+                    UserSpec::typed(user.as_ref()).and_then(|uid| pipes::seen_here(uid, userns)),
+                ),
+            },
+            user,
             keep,
             environment: environment(),
             on_terminal,

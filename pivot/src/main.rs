@@ -11,6 +11,7 @@ mod inherited;
 mod inside;
 mod mask;
 mod mountfd;
+mod pipes;
 mod plan;
 mod privileges;
 mod program;

@@ -63,6 +63,15 @@ impl UserSpec {
         matches!(&self.user, Who::Number(0)) || matches!(&self.user, Who::Name(name) if name == "root")
     }
 
+    /// The program's user, where the new root need not be asked: root, unless another number was typed.
+    pub fn typed(spec: Option<&UserSpec>) -> Option<u32> {
+        match spec.map(|spec| &spec.user) {
+            None => Some(0),
+            Some(Who::Number(uid)) => Some(*uid),
+            Some(Who::Name(_)) => None,
+        }
+    }
+
     /// Reads `NAME|UID[:GID]`.
     ///
     /// # Errors

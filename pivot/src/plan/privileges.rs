@@ -4,7 +4,9 @@ use crate::call::Call;
 use crate::cli::Cli;
 use crate::facts::Facts;
 use crate::inherited::Inherited;
+use crate::pipes::Fchown;
 use crate::privileges::Privilege;
+use crate::user::UserSpec;
 use anyhow::Result;
 use chain::{CapSet, Step};
 use std::ffi::OsString;
@@ -17,6 +19,17 @@ pub fn before_the_pivot(facts: &Facts, environment: Vec<(OsString, OsString)>) -
     if let Some(user) = &facts.user {
         steps
             .push(Step::new("names mean the new root's users, not the host's", Call::FindUser(user.clone())));
+    }
+    if !facts.pipes.is_empty() {
+        let typed = UserSpec::typed(facts.user.as_ref());
+        let fchown = Fchown { pipes: facts.pipes.clone(), range: facts.userns, typed };
+        steps.push(
+            Step::new(
+                "only its owner can open a pipe by name, as /dev/stdout is opened: the program's pipes go to its user",
+                Call::Fchown(fchown),
+            )
+            .optional(),
+        );
     }
     steps.push(step(
         "what the caller ignores or blocks is no business of the program's",

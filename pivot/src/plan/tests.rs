@@ -22,6 +22,7 @@ fn facts() -> Facts {
         lifeline: None,
         userns: None,
         user: None,
+        pipes: Vec::new(),
         keep: Vec::new(),
         environment: vec![("SECRET".into(), "hidden".into()), ("TERM".into(), "vt100".into())],
         resolver: None,

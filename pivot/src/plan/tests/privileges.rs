@@ -1,7 +1,9 @@
 //! Who the program is, and what it may do.
 
 use super::*;
+use crate::pipes::Fchown;
 use crate::user::UserSpec;
+use chain::Shell;
 
 #[test]
 fn a_user_namespace_is_made_first_and_entered_last() {
@@ -137,4 +139,36 @@ fn the_environment_is_what_was_asked_for_and_no_more() {
     assert!(line("--env SECRET=other").contains("setenv(\"SECRET\", \"other\")"));
     assert!(!line("--env UNSET").contains("UNSET"));
     assert_eq!(line("--env HOME=/a --env HOME=/b").matches("HOME").count(), 1);
+}
+
+#[test]
+fn the_pipes_go_to_the_programs_user_while_there_are_rights_over_them() {
+    let range = Some(IdRange { outer: 200_000, count: 1000 });
+    let with = |userns, user: Option<&str>| {
+        let user = user.map(|text| UserSpec::parse(text).unwrap());
+        story("", Facts { userns, user, pipes: vec![0, 2], ..facts() })
+    };
+    let given = |story: &[String]| story[position(story, "fchown")].clone();
+    assert_eq!(given(&with(range, None)), "fchown(0, 200000, -1)\nfchown(2, 200000, -1)");
+    assert_eq!(given(&with(range, Some("5"))), "fchown(0, 200005, -1)\nfchown(2, 200005, -1)");
+    assert_eq!(given(&with(range, Some("user"))), "fchown(0, 200000 + UID, -1)\nfchown(2, 200000 + UID, -1)");
+    assert_eq!(given(&with(None, Some("user"))), "fchown(0, UID, -1)\nfchown(2, UID, -1)");
+    let story = with(range, Some("user"));
+    assert!(["openat2", "fchown", "setns", "setresgid"].map(|start| position(&story, start)).is_sorted());
+    // Where there is none of somebody else's, as with a terminal, nothing is given.
+    let none = self::story("", Facts { userns: range, pipes: Vec::new(), ..facts() });
+    assert!(!none.iter().any(|line| line.starts_with("fchown")));
+}
+
+#[test]
+fn the_script_asks_itself_which_descriptors_are_pipes() {
+    let shell = |range, typed| match (Fchown { pipes: vec![0, 1, 2], range, typed }).shell() {
+        Shell::Line(line) => line.into_string().unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        shell(None, None),
+        "find /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 -lname 'pipe:*' -exec chown \"${uid:-0}\" '{}' + || :"
+    );
+    assert!(shell(Some(IdRange { outer: 7, count: 9 }), None).contains("chown \"$((7 + ${uid:-0}))\""));
 }

@@ -57,6 +57,14 @@ verbs() {
 		run -1 lab "$verb" --moon
 		[[ $output == "lab $verb: "*moon* ]] || return
 	done
+	for option in --moon --moon=1 -m; do
+		run -1 lab up "$option"
+		[ "$output" = "lab up: there is no option ${option%=1}; see --help" ] || return
+	done
+	for option in --tree --memory --cpus --pids --size --home; do
+		run -1 lab up "$option"
+		[ "$output" = "lab up: $option wants a value; see --help" ] || return
+	done
 	run -1 env LAB_NAME='a b' "$top/scripts/lab" show
 	[[ $output == *'LAB_NAME: "a b" is no name'* ]]
 	for size in 64 64k M big 1MG G1M 6-4M 0M 08M 1.5G; do

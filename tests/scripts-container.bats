@@ -56,8 +56,11 @@ hint_of() {
 }
 
 @test "what is missing or unknown is named, with the cure" {
-	refused 'no verb' 'container --help lists them'
-	refused 'there is no verb fly' 'container --help lists them' fly
+	local verbs='they are run, exec, ps, stop and save; container --help tells what each does'
+	refused 'no verb' "$verbs"
+	refused 'there is no verb rnu' "$verbs" rnu
+	# Those that are there, and no other.
+	[ "$(cd repo/scripts/container.d && find . -type f -perm -100 | sort | xargs)" = './exec ./ps ./run ./save ./stop' ]
 	refused 'no image' 'container run IMG; rootfs busybox DIR and mkimg --from DIR IMG make one' run
 	local cure='it goes before: container run root -- PROG, or container run --image root -- PROG'
 	refused 'no image: root stands after --, where PROG begins' "$cure" run --memory 64M -- root

@@ -51,10 +51,13 @@ refused() {
 	refused "$kept"
 	[[ $stderr == *'lacks the capability CAP_SYS_PTRACE'* ]]
 	kill "$sleeper"
-	# Its parent is a sleep by then, which waits for nobody.
-	sh -c 'sh -c : & echo $! >zombie; exec sleep 1000' 3>&- &
+	# It ends when its parent is a sleep, which waits for nobody; the shell before that would.
+	sh -c 'until grep -qx sleep /proc/$$/comm; do sleep 0.01; done & echo $! >zombie; exec sleep 1000' 3>&- &
 	sleeper=$!
-	until grep -qs '^State:.Z' "/proc/$(cat zombie)/status"; do sleep 0.05; done
+	for _ in {1..400}; do
+		! grep -qs '^State:.Z' "/proc/$(cat zombie 2>/dev/null)/status" || break
+		sleep 0.05
+	done
 	run --separate-stderr verify --pid "$(cat zombie)"
 	refused "process $(cat zombie) has ended, or ended while it was looked at"
 	kill "$sleeper"

@@ -38,6 +38,34 @@ goes_on() {
 	[ "$(container exec "$group" cat /counted)" != "$reached" ]
 }
 
+@test "save: of one whose image has been removed, or whose image's name another file has; ps says that it was removed" {
+	detach --no-net img -- /bin/sh -c "echo kept >/note; $STAY"
+	until_true container exec "$group" test -e /note
+	[[ $(container ps) != *'(deleted)'* ]]
+	rm img
+	[[ $(container ps) == *"$PWD/img (deleted)"* ]] || fail "$(container ps)"
+	container save "$group" copy.img
+	echo another >img
+	container save "$group" other.img
+	container save --force "$group" img
+	[[ $(container ps) != *'(deleted)'* ]]
+	container stop "$group"
+	for saved in copy.img other.img img; do
+		run -0 e2fsck -fn "$saved"
+		same "$(stat -c %s "$BATS_FILE_TMPDIR/image")" "$(stat -c %s "$saved")"
+		[ "$(stat -c %b "$saved")" -lt $(($(stat -c %s "$saved") / 1024)) ] || fail 'the copy has no holes'
+		[ "$(container run --no-net "$saved" cat /note)" = kept ]
+	done
+	cp -a "$BATS_FILE_TMPDIR/root" tree
+	detach --no-net --host-uids "$PWD/tree" -- /bin/sh -c "$STAY"
+	until_true container exec "$group" true
+	pid=$(pid)
+	mv tree elsewhere
+	run -125 --separate-stderr -- container save "$group" more.img
+	same "container: $group runs, process $pid, and its root, $PWD/tree, has been removed
+container: hint: what is left in it comes out with container exec $group tar" "$stderr"
+}
+
 @test "save: interrupted or killed, it leaves a container that goes on, and no half copy where it could clean up" {
 	detach --no-net img -- /bin/sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/count; mv /count /counted; done'
 	until_true container exec "$group" test -e /counted

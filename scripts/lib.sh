@@ -119,6 +119,13 @@ need_rust() {
 	die "no cargo $(rust_version) or newer in PATH, and none in Debian's packages here: install one with rustup"
 }
 
+# Prints what was asked for when all of it is known; says so, and fails, where stdout does not take it.
+print_whole() {
+	printf '%s\n' "$1" 2>/dev/null && return
+	say 'what was asked for cannot be written where stdout leads'
+	return 1
+}
+
 # Prints words so that a shell would read them back; our own tools by name, files here by relative path.
 quote() (
 	line=

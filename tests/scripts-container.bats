@@ -88,6 +88,20 @@ hint_of() {
 	becomes --dry-run
 }
 
+@test "ps: what cannot be written is said as other errors are; elsewhere it is written" {
+	for option in '' --json; do
+		for line in '"$@" >/dev/full' '"$@" >&-'; do
+			# shellcheck disable=SC2086 # an option or none
+			run -125 --separate-stderr -- sh -c "$line" sh repo/scripts/container ps $option
+			[ "$stderr" = 'container: what was asked for cannot be written where stdout leads' ] || { echo "$stderr"; return 1; }
+		done
+	done
+	run -0 --separate-stderr -- container ps --json
+	[ "$output" = '[]' ] && [ -z "$stderr" ]
+	run -0 --separate-stderr -- container ps
+	[[ $output == 'NAME '*' IMAGE' ]] && [ -z "$stderr" ]
+}
+
 # ---- run
 
 @test "run: the limits, and what is asked of pivot, each in its place" {

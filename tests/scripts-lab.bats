@@ -122,14 +122,24 @@ lab up: hint: a number and a unit, as in 2G; a plain number would count bytes" ]
 	[ -z "$stderr" ]
 }
 
+@test "doctor: what cannot be written is said as other errors are" {
+	for option in '' --json; do
+		for line in '"$@" >/dev/full' '"$@" >&-'; do
+			# shellcheck disable=SC2086 # an option or none
+			run -1 --separate-stderr -- sh -c "$line" sh "$top/scripts/lab" doctor $option
+			[ "$stderr" = 'lab doctor: what was asked for cannot be written where stdout leads' ] || { echo "$stderr"; return 1; }
+		done
+	done
+}
+
 @test "doctor: nothing stays where nobody reads what it says, nor where somebody does" {
 	mkdir tmp
 	export TMPDIR=$PWD/tmp
 	exec 9> >(:)
 	wait $!
 	status=0
-	env --default-signal "$top/scripts/lab" doctor >&9 9>&- || status=$?
-	[ "$status" = 141 ]
+	env --default-signal "$top/scripts/lab" doctor >&9 9>&- 2>said || status=$?
+	[ "$status" = 141 ] && [ ! -s said ]
 	[ -z "$(ls -A tmp)" ]
 	lab doctor >said || :
 	[ -s said ] && [ -z "$(ls -A tmp)" ]

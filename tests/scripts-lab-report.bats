@@ -118,7 +118,7 @@ load scripts-lab.bash
 	[[ $line == *'scripts/lab up && '* ]]
 	# The lab's verbs are their own affair, and so are the tools and sysbench: it ends where these are built.
 	printf '#!/bin/sh\n' >scripts/lab
-	mkdir -p lab/rootfs/usr/bin
+	mkdir -p lab/rootfs/usr/bin lab/rootfs/mnt
 	cp scripts/lab lab/rootfs/usr/bin/sysbench
 	chmod 755 lab/rootfs/usr/bin/sysbench
 	sed -i 's/^build() {$/&\ndie "so far"/' scripts/lib.sh

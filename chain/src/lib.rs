@@ -33,6 +33,7 @@ mod output;
 mod plan;
 mod reaper;
 mod room;
+mod root;
 mod run;
 mod shell;
 mod signals;
@@ -58,6 +59,7 @@ pub use namespace::{Kind, first_extent, in_user_namespace, is_below_ours, mount_
 pub use narrate::{MODE_VARIABLE, Made, Mode, Narration, say};
 pub use output::{json_string, print_answer, print_data};
 pub use plan::{Fork, Plan};
+pub use root::be_root;
 pub use shell::{Shell, join, quote, quote_all};
 pub use step::{Answer, Call, Refusal, Step};
 pub use strace::{array, quoted};

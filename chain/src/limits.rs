@@ -2,6 +2,7 @@
 
 use crate::namespace::Kind;
 use crate::room::why_no_process;
+use crate::root::be_root;
 use nix::errno::Errno;
 
 /// The cause and the cure of `errno` from clone(2) or unshare(2) with these kinds.
@@ -11,10 +12,10 @@ pub fn why_no_namespace(kinds: &[Kind], errno: Errno) -> Option<String> {
         return Some(hint);
     }
     match errno {
-        Errno::EPERM if !wants_user && !may_administrate() => Some(
-            "making namespaces takes root (CAP_SYS_ADMIN): run it as root, or add -r to be root in a user namespace"
-                .into(),
-        ),
+        Errno::EPERM if !wants_user && !may_administrate() => Some(format!(
+            "making namespaces takes root (CAP_SYS_ADMIN): {}, or add -r to be root in a user namespace",
+            be_root("CAP_SYS_ADMIN")
+        )),
         Errno::EPERM if wants_user && switched_off("kernel/unprivileged_userns_clone") => Some(
             "this kernel lets only root make user namespaces: sysctl kernel.unprivileged_userns_clone=1, or run it as root"
                 .into(),

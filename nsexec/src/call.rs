@@ -8,7 +8,7 @@ use crate::join::Join;
 use crate::keep::KeepCall;
 use crate::rendezvous::Rendezvous;
 use crate::timens::TimeCall;
-use chain::{Answer, Kind, Lifeline, Refusal, Shell, quoted, why_no_namespace};
+use chain::{Answer, Kind, Lifeline, Refusal, Shell, be_root, quoted, why_no_namespace};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{setns, unshare};
@@ -226,8 +226,13 @@ fn why_not_joined(target: &Target, errno: Errno) -> Option<String> {
     let kind = target.kind;
     match errno {
         Errno::EINVAL if kind == Kind::User => Some("this process is in that user namespace already".into()),
-        Errno::EINVAL => Some(format!("{} is a namespace of another kind than {}", quoted(&target.path), kind.name())),
-        Errno::EPERM => Some("joining takes root over the user namespace that owns it: run it as root, or join that one too with --user=PID".into()),
+        Errno::EINVAL => {
+            Some(format!("{} is a namespace of another kind than {}", quoted(&target.path), kind.name()))
+        }
+        Errno::EPERM => Some(format!(
+            "joining takes root over the user namespace that owns it: {}, or join that one too with --user=PID",
+            be_root("CAP_SYS_ADMIN")
+        )),
         _ => None,
     }
 }

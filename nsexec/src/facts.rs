@@ -3,7 +3,7 @@
 use crate::cli::Cli;
 use crate::kept::{Directory, absolute};
 use crate::process::Process;
-use chain::{DEFAULT_PATH, Failure, Kind, Lifeline, Program, quoted};
+use chain::{DEFAULT_PATH, Failure, Kind, Lifeline, Program, be_root, quoted};
 use nix::errno::Errno;
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 use std::ffi::{OsStr, OsString};
@@ -180,7 +180,9 @@ impl Target {
                 }
                 Errno::ENOENT => failure
                     .hint(format!("a value joins a namespace that exists; --{name} alone makes a new one")),
-                Errno::EACCES => failure.hint("that process is not yours: run it as root"),
+                Errno::EACCES => {
+                    failure.hint(format!("that process is not yours: {}", be_root("CAP_SYS_PTRACE")))
+                }
                 _ => failure,
             }
         })?;

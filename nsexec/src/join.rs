@@ -2,7 +2,7 @@
 //! as in call.rs.
 
 use crate::call::State;
-use chain::{Answer, CapSet, Capabilities, Kind, Lifeline, Refusal, Shell, quoted};
+use chain::{Answer, CapSet, Capabilities, Kind, Lifeline, Refusal, Shell, be_root, quoted};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Gid, Pid, Uid, chroot, fchdir, setgroups, setresgid, setresuid};
@@ -219,19 +219,20 @@ impl Join {
     pub fn hint(&self, refusal: &Refusal) -> Option<String> {
         let errno = refusal.errno?;
         match (self, errno) {
-            (Join::EnterGroup(_), Errno::EACCES | Errno::EPERM) => Some(
-                "moving a process takes the right to write there and in the group above both: run it as root"
-                    .into(),
-            ),
+            (Join::EnterGroup(_), Errno::EACCES | Errno::EPERM) => Some(format!(
+                "moving a process takes the right to write there and in the group above both: {}",
+                be_root("CAP_DAC_OVERRIDE")
+            )),
             (Join::EnterGroup(_), Errno::ENOENT) => {
                 Some("the process has left it meanwhile, or ended".into())
             }
             (Join::Namespaces { process, .. }, Errno::ESRCH) => {
                 Some(format!("process {process} has ended meanwhile"))
             }
-            (Join::Namespaces { .. } | Join::Root { .. }, Errno::EPERM) => {
-                Some("joining takes root over the user namespace that owns it: run it as root".into())
-            }
+            (Join::Namespaces { .. } | Join::Root { .. }, Errno::EPERM) => Some(format!(
+                "joining takes root over the user namespace that owns it: {}",
+                be_root("CAP_SYS_ADMIN")
+            )),
             (Join::SetIds { .. } | Join::DropGroups | Join::DropBounding(_), Errno::EPERM) => {
                 Some("that takes capabilities this process has not: run it as root".into())
             }

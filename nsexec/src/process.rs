@@ -1,7 +1,7 @@
 //! A process to join, as it is seen from here: its namespaces, root, control groups, ids and privileges. It only looks.
 
 use crate::status::Status;
-use chain::{CapSet, Failure, Kind, quoted};
+use chain::{CapSet, Failure, Kind, be_root, quoted};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fstat, stat};
@@ -177,9 +177,10 @@ fn differing(directory: &Path, number: Pid) -> Result<Vec<Kind>, Failure> {
 fn not_to_be_seen(path: &Path, errno: Errno) -> Failure {
     let failure = Failure::refused(format!("open({})", quoted(path)), errno).why(WHY);
     match errno {
-        Errno::EACCES | Errno::EPERM => {
-            failure.hint("that process is not yours, or has more privileges than you: run it as root")
-        }
+        Errno::EACCES | Errno::EPERM => failure.hint(format!(
+            "that process is not yours, or has more privileges than you: {}",
+            be_root("CAP_SYS_PTRACE")
+        )),
         _ => failure,
     }
 }

@@ -3,7 +3,7 @@
 use crate::call::{Call, write_once};
 use crate::cli::Cli;
 use crate::plan::why_new;
-use chain::{Answer, Failure, Kind, Refusal, Shell, Step};
+use chain::{Answer, Failure, Kind, Refusal, Shell, Step, be_root};
 use nix::errno::Errno;
 use nix::sched::setns;
 use std::fmt::{self, Display};
@@ -153,7 +153,7 @@ impl TimeCall {
     /// What the kernel minds about an offset.
     pub fn hint(&self, errno: Errno) -> Option<String> {
         match (self, errno) {
-            (TimeCall::ShiftClock { .. }, Errno::EPERM) => Some("shifting clocks takes CAP_SYS_TIME over the time namespace: run it as root, or add -r".into()),
+            (TimeCall::ShiftClock { .. }, Errno::EPERM) => Some(format!("shifting clocks takes CAP_SYS_TIME over the time namespace: {}, or add -r", be_root("CAP_SYS_TIME"))),
             (TimeCall::ShiftClock { .. }, Errno::ERANGE) => Some("the clock would stand before 0 or run over: it may go back no further than it has run (/proc/uptime), and at most 146 years ahead".into()),
             _ => None,
         }

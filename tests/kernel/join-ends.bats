@@ -77,6 +77,12 @@ says() {
 	hold --net
 	fails_with 125 "$(says "open(\"/proc/$held/ns/mnt\"): Permission denied (EACCES)" "$WHY" \
 		'that process is not yours, or has more privileges than you: run it as root')" as_nobody nsexec --join "$held" -- true
+	# Root is not told to be root.
+	fails_with 125 "$(says "open(\"/proc/$held/ns/mnt\"): Permission denied (EACCES)" "$WHY" \
+		'that process is not yours, or has more privileges than you: this root lacks CAP_SYS_PTRACE, as in a container, run it on the host')" \
+		setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace "$BIN/nsexec" --join "$held" -- true
+	run -125 --separate-stderr -- nsexec -r -- nsexec --join "$held" -- true
+	[[ $stderr == *'this root is one of a user namespace, run it outside'* ]] || fail "$stderr"
 	release
 }
 

@@ -249,13 +249,41 @@ vethup: while: a namespace is joined through its file
 vethup: hint: its PID 1 may be gone, or nothing was ever bound there: ip netns list' vethup --netns ./file
 }
 
+@test "--netns: the network this process is in itself is refused, and another's is not" {
+	for own in /proc/self/ns/net $BASHPID; do
+		run -125 --separate-stderr -- vethup --netns "$own"
+		[[ $stderr == 'vethup: "/proc/'*'/ns/net": this process is in that network itself
+vethup: while: a cable leads from this network into another one
+vethup: hint: name a process that has a network of its own, or a name of ip netns list; vethup -- PROG makes one for PROG' ]] || fail "$stderr"
+	done
+	run ! ip link show boxbr0
+	# In a dry run of a chain it is another one.
+	run -0 nsexec --net --dry-run -- vethup --netns "$BASHPID"
+	start nsexec --net -- sleeper 1000
+	until_true runs_program "$started" sleeper
+	run -0 vethup --netns "$started"
+	ip link show boxbr0
+	kill -9 "$started"
+	finish
+	vethup --down
+}
+
 @test "not root: said, and root of a network of one's own may" {
 	refuses 'vethup: sendto(NETLINK_ROUTE, {RTM_NEWLINK, "boxbr0", "bridge", IFF_UP, alias "boxutils"}): Operation not permitted (EPERM)
 vethup: while: a switch without a box: what is plugged into it is one network; it waits for nobody before it forwards
 vethup: hint: wiring takes root over this network namespace (CAP_NET_ADMIN): run it as root, or from a shell in a network of your own: nsexec -r --net -- sh' as_nobody "$BIN/vethup" -- true
+	# -r is nsexec's: without a bridge it is vethup's own network that is refused first.
+	refuses 'vethup: unshare(CLONE_NEWNET): Operation not permitted (EPERM)
+vethup: while: a network of its own: no interface but lo, no route, no rule, none of the host'"'"'s sockets
+vethup: hint: a network of its own takes root (CAP_SYS_ADMIN): run it as root, or from a shell in a network of your own: nsexec -r --net -- sh' as_nobody "$BIN/vethup" --no-bridge -- true
+	# Root that lacks the right is told which.
+	run -125 --separate-stderr -- setpriv --bounding-set -sys_admin "$BIN/vethup" --no-bridge -- true
+	[[ $stderr == *'(CAP_SYS_ADMIN): this root lacks CAP_SYS_ADMIN, as in a container, run it on the host, or from '* ]] || fail "$stderr"
 	# The shell stays, and with it the network that the cable leads out to.
-	run -0 --separate-stderr -- as_nobody "$BIN/nsexec" -r --net -- sh -c '"$1" -- sh -c "sleep 0.3; ip -o -4 address show dev eth0"; exit $?' - "$BIN/vethup"
-	[[ $output == *'inet 10.98.0.2/16'* ]] && [ -z "$stderr" ] || fail "$output$stderr"
+	for option in --bridge=boxbr0 --no-bridge; do
+		run -0 --separate-stderr -- as_nobody "$BIN/nsexec" -r --net -- sh -c '"$1" "$2" -- sh -c "sleep 0.3; ip -o -4 address show dev eth0"; exit $?' - "$BIN/vethup" "$option"
+		[[ $output == *'inet 10.9'[78]'.0.2/'* ]] && [ -z "$stderr" ] || fail "$output$stderr"
+	done
 }
 
 # ---- endings

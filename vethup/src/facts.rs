@@ -8,13 +8,14 @@ use crate::nft::{Nft, Table};
 use crate::pair;
 use crate::rtnl::{self, GROUP, Link};
 use chain::netlink::Netlink;
-use chain::{Failure, Mode, Program, Refusal, quoted};
+use chain::{Failure, Kind, Mode, Program, Refusal, be_root, quoted};
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,10 @@ impl Facts {
             chain::first_extent(&std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default());
         facts.look_at_bridge(cli, &socket).map_err(refused)?;
         facts.netns = cli.netns.as_ref().map(open).transpose()?;
+        // In a dry run of a chain the network around us may be one that is not made.
+        if !mode.made().has(Kind::Net) {
+            facts.netns.iter().try_for_each(|(path, file)| refuse_own(path, file))?;
+        }
         Ok(facts)
     }
 
@@ -152,9 +157,10 @@ fn tables(is_needed: bool) -> Result<Option<Vec<Table>>, Failure> {
         Ok(tables) => Ok(Some(tables)),
         Err(Refusal { errno: Some(Errno::EPERM), .. }) if !is_needed => Ok(None),
         Err(refusal) if refusal.errno == Some(Errno::EPERM) => {
-            Err(refusal.failure("sendto(NETLINK_NETFILTER, {NFT_MSG_GETTABLE})").why(WHY).hint(
-                "the rules of a network are shown to its root: run it as root, or from a shell in a network of your own: nsexec -r --net -- sh",
-            ))
+            Err(refusal.failure("sendto(NETLINK_NETFILTER, {NFT_MSG_GETTABLE})").why(WHY).hint(format!(
+                "the rules of a network are shown to its root: {}, or from a shell in a network of your own: nsexec -r --net -- sh",
+                be_root("CAP_NET_ADMIN")
+            )))
         }
         Err(_) => Ok(Some(Vec::new())),
     }
@@ -168,7 +174,9 @@ fn open(value: &std::ffi::OsString) -> Result<(PathBuf, File), Failure> {
         let failure = Failure::refused(format!("open({})", quoted(&path)), errno).why(why);
         match errno {
             Errno::ENOENT => failure.hint(why_no_netns(value)),
-            Errno::EACCES => failure.hint("that process is not yours: run it as root"),
+            Errno::EACCES => {
+                failure.hint(format!("that process is not yours: {}", be_root("CAP_SYS_PTRACE")))
+            }
             _ => failure,
         }
     })?;
@@ -178,4 +186,19 @@ fn open(value: &std::ffi::OsString) -> Result<(PathBuf, File), Failure> {
             .hint("its PID 1 may be gone, or nothing was ever bound there: ip netns list"));
     }
     Ok((path, file))
+}
+
+/// # Errors
+/// It is the network this process is in itself, where both ends of the cable would be.
+fn refuse_own(path: &Path, file: &File) -> Result<(), Failure> {
+    let identity = |about: std::fs::Metadata| (about.dev(), about.ino());
+    let own = std::fs::metadata("/proc/self/ns/net").map(identity);
+    match (file.metadata().map(identity), own) {
+        (Ok(its), Ok(own)) if its == own => {
+            Err(Failure::new(format!("{}: this process is in that network itself", quoted(path)))
+                .why("a cable leads from this network into another one")
+                .hint("name a process that has a network of its own, or a name of ip netns list; vethup -- PROG makes one for PROG"))
+        }
+        _ => Ok(()),
+    }
 }

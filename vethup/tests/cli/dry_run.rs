@@ -76,7 +76,8 @@ fn the_dry_run_wires_a_namespace_that_is_there_and_leaves_its_settings() {
         "--address",
         "2001:db8::1:2/64",
         "--netns",
-        "/proc/self/ns/net",
+        // Nobody goes there, so one of another kind can stand for the network of somebody else, which takes root to make.
+        "/proc/self/ns/uts",
     ]);
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     assert_eq!(
@@ -87,7 +88,7 @@ exec 4</proc/self/ns/net
 ip link add {bridge} address 02:62:00:00:00:01 type bridge forward_delay 0
 ip link set {bridge} alias boxutils up
 ip address add 2001:db8::1/64 dev {bridge} nodad
-exec nsenter --net=/proc/self/ns/net sh -e /dev/fd/3 3<<'END_vethup'
+exec nsenter --net=/proc/self/ns/uts sh -e /dev/fd/3 3<<'END_vethup'
 nsenter --net=/proc/self/fd/4 ip link add bx600010002 type veth peer name eth0 netns $$
 nsenter --net=/proc/self/fd/4 ip link set bx600010002 master {bridge} up
 exec 4<&-
@@ -99,6 +100,9 @@ END_vethup
 "
         )
     );
+    let own = vethup(&["--dry-run", "--bridge", &bridge, "--netns", "/proc/self/ns/net"]);
+    let wanted = "vethup: \"/proc/self/ns/net\": this process is in that network itself\n";
+    assert_eq!((own.status.code(), stderr(&own).starts_with(wanted)), (Some(125), true));
 }
 
 #[test]

@@ -35,6 +35,12 @@ pub fn text(values: &[String], own_net: bool) -> Result<Option<String>, Failure>
 fn line(address: &str) -> Result<String, Failure> {
     match address.parse::<IpAddr>() {
         Ok(address) => Ok(format!("nameserver {address}\n")),
+        Err(_) if matches!(address, "auto" | "none") => {
+            Err(Failure::new(format!("--dns {address}: it goes alone")).hint(match address {
+                "auto" => "auto stands for the servers of the host: leave it out, or every other --dns",
+                _ => "none leaves the new root's own file as it is: leave it out, or every other --dns",
+            }))
+        }
         Err(_) => Err(Failure::new(format!("--dns {}: not an address", quoted(address)))
             .hint("give auto, none, or the address of a name server, more than once for several")),
     }
@@ -132,6 +138,13 @@ mod tests {
         {
             assert!(text(&values(words), true).is_err(), "{words:?}");
         }
+        let said = |words: &[&str]| text(&values(words), true).unwrap_err().to_string();
+        assert!(
+            said(&["10.0.0.1", "none"])
+                .starts_with("--dns none: it goes alone\nhint: none leaves the new root's")
+        );
+        assert!(said(&["auto", "10.0.0.1"]).starts_with("--dns auto: it goes alone\nhint: auto stands for"));
+        assert!(said(&["10.0.0.1", "host"]).starts_with("--dns \"host\": not an address"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! do when the kernel says no. Those about the files to show are in tree.rs, those that shut some in mask.rs, those about
 //! the program in inherited.rs and privileges.rs.
 
-use crate::hint::why_no_place;
+use crate::hint::{why_no_mounts, why_no_place};
 use crate::idmap::IdRange;
 use crate::inherited::Inherited;
 use crate::mask::Mask;
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub enum Call {
     /// unshare(2)
-    UnshareMounts,
+    UnshareMounts { for_image: bool },
     /// mount(2) of `/` with nothing but a propagation
     MakePrivate,
     /// clone(2) into a user namespace, and its maps
@@ -61,7 +61,7 @@ pub enum Call {
 impl Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Call::UnshareMounts => f.write_str("unshare(CLONE_NEWNS)"),
+            Call::UnshareMounts { .. } => f.write_str("unshare(CLONE_NEWNS)"),
             Call::MakePrivate => f.write_str("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)"),
             Call::MakeUserns(range) => {
                 write!(
@@ -109,7 +109,7 @@ impl chain::Call for Call {
 
     fn shell(&self) -> Shell {
         match self {
-            Call::UnshareMounts => Shell::enter(["unshare", "--mount"]),
+            Call::UnshareMounts { .. } => Shell::enter(["unshare", "--mount"]),
             Call::MakePrivate => Shell::enter(["unshare", "--propagation", "private"]),
             Call::Tree(call) => call.shell(),
             Call::MountNew { fs, at } => new_mount(fs, at),
@@ -130,7 +130,7 @@ impl chain::Call for Call {
 
     fn run(&self, state: &mut State) -> Result<Answer, Refusal> {
         match self {
-            Call::UnshareMounts => unshare(CloneFlags::CLONE_NEWNS)?,
+            Call::UnshareMounts { .. } => unshare(CloneFlags::CLONE_NEWNS)?,
             Call::MakePrivate => {
                 mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
             }
@@ -176,10 +176,8 @@ impl chain::Call for Call {
     fn hint(&self, refusal: &Refusal) -> Option<String> {
         let errno = refusal.errno?;
         match self {
-            Call::UnshareMounts if errno == Errno::EPERM => {
-                Some("mounting takes root: run it as root, or be root in a user namespace: nsexec -r -- pivot …".into())
-            }
-            Call::UnshareMounts => why_no_namespace(&[Kind::Mount], errno),
+            Call::UnshareMounts { for_image } if errno == Errno::EPERM => Some(why_no_mounts(*for_image)),
+            Call::UnshareMounts { .. } => why_no_namespace(&[Kind::Mount], errno),
             Call::MakeUserns(_) => match errno {
                 Errno::EPERM if in_user_namespace() => Some("mapping a range of ids takes root outside of any user namespace: leave out --userns, the root of this one is nobody outside".into()),
                 _ => why_no_namespace(&[Kind::User], errno),

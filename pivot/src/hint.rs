@@ -1,9 +1,13 @@
 //! Why the kernel said no to a mount, and what helps.
 
 use crate::source::Source;
-use chain::{devices_on, in_user_namespace, quoted, why_no_loop};
+use chain::{be_root, devices_on, in_user_namespace, quoted, why_no_loop};
 use nix::errno::Errno;
 use std::path::Path;
+
+/// Of what root may not do either.
+pub const FORBIDDEN: &str =
+    "root may not open or mount it: the rules of a device control group or of a security policy forbid it";
 
 /// Of an image; `is_image`: it was the image that was refused, and not a loop device.
 pub fn why_not_attached(image: &Path, is_image: bool, errno: Errno) -> Option<String> {
@@ -46,12 +50,23 @@ pub fn why_not_mounted(kind: &str, source: &Source, errno: Errno) -> Option<Stri
         Errno::ENODEV => Some(format!("this kernel has no {kind}: modprobe {kind}")),
         Errno::EROFS => Some("it was not unmounted cleanly and cannot be repaired read-only: mount it writable once".into()),
         Errno::EPERM if nix::unistd::geteuid().is_root() && !in_user_namespace() => {
-            Some("root may not open or mount it: the rules of a device control group or of a security policy forbid it".into())
+            Some(FORBIDDEN.into())
         }
         Errno::EPERM => Some("the kernel mounts images for root only, not for the root of a user namespace: run it as root, with pivot --userns auto".into()),
         Errno::EUCLEAN | Errno::EINVAL | Errno::EIO => Some(format!("the file system is damaged: e2fsck -f {} repairs an ext4", path.display())),
         Errno::EBUSY => Some("it is mounted elsewhere with other options: unmount it there, or use the same".into()),
         _ => None,
+    }
+}
+
+/// Of any mount at all, before one is tried; `for_image`: one of an image is to come.
+pub fn why_no_mounts(for_image: bool) -> String {
+    let root = be_root("CAP_SYS_ADMIN");
+    match for_image {
+        true => format!(
+            "the kernel mounts images for root only: {root}; a directory can be the root of a user namespace's: nsexec -r --pid --net --ipc -- pivot DIR …"
+        ),
+        false => format!("mounting takes root: {root}, or be root in a user namespace: nsexec -r -- pivot …"),
     }
 }
 

@@ -29,10 +29,12 @@ pub fn plan(cli: Cli, facts: Facts) -> Result<Plan<Call>> {
     let environment = environment(&cli, &facts);
     let kept = kept_capabilities(&cli, &facts)?;
 
+    let is_image = |source: &Source| matches!(source, Source::Image { .. } | Source::Device { .. });
+    let for_image = is_image(&facts.root) || facts.extras.iter().any(|extra| is_image(&extra.source));
     let mut steps = vec![
         Step::new(
             "a copy of the mount table, so that no mount made in here is made on the host",
-            Call::UnshareMounts,
+            Call::UnshareMounts { for_image },
         ),
         Step::new(
             "the copy is still tied to the original wherever that is shared: cut it, both ways",

@@ -2,7 +2,7 @@
 
 use crate::idmap::IdRange;
 use crate::state::State;
-use chain::{Answer, CapSet, Capabilities, Lifeline, Refusal, Shell};
+use chain::{Answer, CapSet, Capabilities, Lifeline, Refusal, Shell, be_root};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
@@ -137,10 +137,9 @@ impl Privilege {
             (Privilege::SetIds { .. }, Some(Errno::EINVAL)) => {
                 Some("the user namespace maps no such id: see /proc/self/uid_map".into())
             }
-            (
-                Privilege::SetIds { .. } | Privilege::DropBounding(_) | Privilege::ClearGroups,
-                Some(Errno::EPERM),
-            ) => Some("that takes capabilities this process has not: run it as root".into()),
+            (Privilege::SetIds { .. }, Some(Errno::EPERM)) => Some(takes("CAP_SETUID")),
+            (Privilege::DropBounding(_), Some(Errno::EPERM)) => Some(takes("CAP_SETPCAP")),
+            (Privilege::ClearGroups, Some(Errno::EPERM)) => Some(takes("CAP_SETGID")),
             (Privilege::SetCapabilities { .. }, Some(Errno::EPERM)) => {
                 Some("what this process has not itself it cannot hand on: see CapPrm in /proc/self/status, and --cap-drop".into())
             }
@@ -150,4 +149,8 @@ impl Privilege {
             _ => None,
         }
     }
+}
+
+fn takes(capability: &str) -> String {
+    format!("that takes {capability}: {}", be_root(capability))
 }

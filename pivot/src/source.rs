@@ -1,9 +1,10 @@
 //! What is mounted: the root, and what --bind, --image and --tmpfs name. Looks at each source; mounts nothing.
 
+use crate::hint;
 use crate::image;
 use crate::mountfd::Attributes;
 use anyhow::Result;
-use chain::{Failure, quoted};
+use chain::{Failure, be_root, quoted};
 use nix::errno::Errno;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
@@ -56,9 +57,12 @@ impl Source {
             return Ok(Source::File(path));
         }
         let file = File::open(&path).map_err(|error| {
-            refused(format!("open({})", quoted(&path)), &error)
-                .why(why)
-                .hint("it must be readable: run it as root")
+            let failure = refused(format!("open({})", quoted(&path)), &error).why(why);
+            match error.raw_os_error().map(Errno::from_raw) {
+                // Who may not because of the mode of the file is told EACCES.
+                Some(Errno::EPERM) => failure.hint(hint::FORBIDDEN),
+                _ => failure.hint(format!("it must be readable: {}", be_root("CAP_DAC_OVERRIDE"))),
+            }
         })?;
         Ok(match image::file_system_of(&file, &path)? {
             Some(file_system) if about.is_file() => Source::Image { path, file_system },

@@ -61,12 +61,12 @@ posture() {
 }
 
 @test "giving up takes capabilities too: without them it is said which step" {
-	hint='that takes capabilities this process has not: run it as root'
+	hint() { echo "that takes $1: this root lacks $1, as in a container, run it on the host"; }
 	fails_with 125 "$(said 'prctl(PR_CAPBSET_DROP, 2): Operation not permitted (EPERM)' \
-		'no program started from here on can ever have other capabilities than these' "$hint")" without setpcap pivot "$root" true
+		'no program started from here on can ever have other capabilities than these' "$(hint CAP_SETPCAP)")" without setpcap pivot "$root" true
 	fails_with 125 "$(said 'setgroups(0, []): Operation not permitted (EPERM)' \
-		"groups of the caller would open the host's files to it" "$hint")" without setgid pivot "$root" true
-	fails_with 125 "$(said 'setresuid(1000, 1000, 1000): Operation not permitted (EPERM)' 'be who was asked for' "$hint")" \
+		"groups of the caller would open the host's files to it" "$(hint CAP_SETGID)")" without setgid pivot "$root" true
+	fails_with 125 "$(said 'setresuid(1000, 1000, 1000): Operation not permitted (EPERM)' 'be who was asked for' "$(hint CAP_SETUID)")" \
 		without setuid pivot --user 1000 "$root" true
 	prints '' without sys_boot pivot --user 1000 "$root" true
 }

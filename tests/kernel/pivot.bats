@@ -161,6 +161,10 @@ pivot: warning: hint: the hard limit is 0, with which dumps still go to the prog
 	fails_with 125 "$(said 'unshare(CLONE_NEWNS): Operation not permitted (EPERM)' 'a copy of the mount table, so that no mount made in here is made on the host' \
 		'mounting takes root: run it as root, or be root in a user namespace: nsexec -r -- pivot …')" as_nobody_in pivot "$root" true
 	prints '' as_nobody_in nsexec -r --pid --net --ipc -- pivot "$root" true
+	# With an image it would not.
+	fails_with 125 "$(said 'unshare(CLONE_NEWNS): Operation not permitted (EPERM)' 'a copy of the mount table, so that no mount made in here is made on the host' \
+		"the kernel mounts images for root only: run it as root; a directory can be the root of a user namespace's: nsexec -r --pid --net --ipc -- pivot DIR …")" as_nobody_in pivot "$BATS_FILE_TMPDIR/img" true
+	run -125 as_nobody_in nsexec -r --pid --net --ipc -- pivot "$BATS_FILE_TMPDIR/img" true
 }
 
 @test "in a chroot the cause is named before anything is tried" {

@@ -2,6 +2,7 @@
 
 use crate::cli::{Action, Cli};
 use crate::content::{Content, Source};
+use crate::holders;
 use crate::temporary::{Leftover, left_of};
 use crate::tree::{Identity, identity};
 use chain::{Attached, Failure, Kind, Mode, attached, devices_on, in_user_namespace, quoted};
@@ -37,6 +38,8 @@ pub struct Facts {
     pub mkfs: Option<PathBuf>,
     /// The loop devices that show IMG, or the one that IMG is.
     pub devices: Vec<Attached>,
+    /// Who uses the first of them, in words; none where nobody does. Looked up where that is in the way.
+    pub users: Option<String>,
 }
 
 /// What stands at IMG.
@@ -60,9 +63,15 @@ impl Facts {
         let Some(image) = &cli.image else { return Ok(facts) };
         match cli.action() {
             Action::List => Ok(facts),
-            Action::Attach | Action::Detach => Ok(Facts { devices: devices_of(image), ..facts }),
+            Action::Attach => Ok(Facts { devices: devices_of(image), ..facts }.with_users()),
+            Action::Detach => Ok(Facts { devices: devices_of(image), ..facts }),
             Action::Create => facts.for_creation(cli, image, mode),
         }
+    }
+
+    fn with_users(self) -> Facts {
+        let users = self.devices.first().and_then(|device| holders::users(&device.device));
+        Facts { users, ..self }
     }
 
     fn for_creation(mut self, cli: &Cli, image: &Path, mode: &Mode) -> Result<Facts, Failure> {
@@ -78,6 +87,7 @@ impl Facts {
         self.free = blocks.saturating_mul(room.fragment_size());
         self.existing = existing(image)?;
         self.devices = devices_on(image);
+        self = self.with_users();
         // A dry run must not even make a file without a name.
         self.is_nameless = matches!(mode, Mode::DryRun(_)) || takes_nameless_files(directory);
         self.leftovers = left_of(image);

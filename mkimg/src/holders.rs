@@ -25,6 +25,20 @@ pub fn any(device: &Path) -> bool {
     !mounts(device).is_empty() || !swaps(device).is_empty() || !processes(device).is_empty()
 }
 
+/// The users of `device`, in words; none where nobody can be seen who would keep --detach from taking it away.
+pub fn users(device: &Path) -> Option<String> {
+    any(device).then(|| of(device))
+}
+
+/// How a device goes away that these `users` have.
+pub fn way_to_free(device: &Path, users: Option<&str>) -> String {
+    let detach = format!("mkimg --detach {} takes it away", device.display());
+    match users {
+        Some(users) => format!("{detach} once nobody uses it; now it is {users}"),
+        None => detach,
+    }
+}
+
 /// Where it is mounted, as this process sees it.
 pub fn mount_points(device: &Path) -> Vec<PathBuf> {
     let Some(number) = number_of(device) else { return Vec::new() };
@@ -34,7 +48,8 @@ pub fn mount_points(device: &Path) -> Vec<PathBuf> {
 /// Who has the lock of flock(2) on `image`: a loop device, or the processes that /proc/locks names.
 pub fn of_lock(image: &Path) -> String {
     if let Some(device) = devices_on(image).first() {
-        return format!("{0} shows it: mkimg --detach {0}", device.device.display());
+        let device = &device.device;
+        return format!("{} shows it: {}", device.display(), way_to_free(device, users(device).as_deref()));
     }
     let inode = image.metadata().map(|about| about.ino()).unwrap_or(0);
     let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();

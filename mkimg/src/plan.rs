@@ -4,6 +4,7 @@ use crate::call::{Call, On};
 use crate::cli::{Action, Cli};
 use crate::content::{Content, Source};
 use crate::facts::{Existing, Facts, directory_of};
+use crate::holders;
 use crate::mkfs::Recipe;
 use crate::temporary::{self, Leftover};
 use chain::size::human;
@@ -47,7 +48,7 @@ fn list(cli: &Cli) -> Plan<Call> {
 
 fn attach(image: &Path, facts: &Facts) -> Result<Vec<Step<Call>>, Failure> {
     if let Some(device) = facts.devices.first() {
-        return Err(in_use(image, device));
+        return Err(in_use(image, device, facts));
     }
     Ok(attachment(image))
 }
@@ -247,7 +248,7 @@ fn check_target(cli: &Cli, image: &Path, facts: &Facts) -> Result<(), Failure> {
         Some(Existing::Regular(_)) => {}
     }
     if let Some(device) = facts.devices.first() {
-        return Err(in_use(image, device));
+        return Err(in_use(image, device, facts));
     }
     if let Some(label) = cli.label.as_ref().filter(|label| label.len() > LABEL_MAX) {
         return Err(Failure::new(format!(
@@ -304,9 +305,9 @@ fn check_tree_without_root(from: &Path, facts: &Facts) -> Result<(), Failure> {
     Ok(())
 }
 
-fn in_use(image: &Path, device: &Attached) -> Failure {
+fn in_use(image: &Path, device: &Attached, facts: &Facts) -> Failure {
     Failure::new(format!("{}: {} shows it already", quoted(image), device.device.display()))
-        .hint(format!("mkimg --detach {} takes it away", device.device.display()))
+        .hint(holders::way_to_free(&device.device, facts.users.as_deref()))
 }
 
 fn old_image(facts: &Facts) -> Option<crate::tree::Identity> {

@@ -3,7 +3,7 @@
 
 # What looks like a slip is meant: words for the shell inside stand in single quotes, a test's variables end with it, and
 # some are set by the functions of lib.bash and mkimg.bash.
-# shellcheck disable=SC2001,SC2005,SC2010,SC2016,SC2030,SC2031,SC2046,SC2086,SC2103,SC2143,SC2154,SC2164
+# shellcheck disable=SC2001,SC2005,SC2010,SC2016,SC2030,SC2031,SC2046,SC2086,SC2094,SC2103,SC2143,SC2154,SC2164
 load lib.bash
 load mkimg.bash
 
@@ -79,6 +79,10 @@ mkimg: hint: process $started (flock) holds it" --attach img
 	mount "$device" seen
 	refuses "$busy mounted on $PWD/seen
 $why" --detach img
+	for words in '--attach img' '--force --size 4M img'; do
+		refuses "mkimg: \"img\": $device shows it already
+mkimg: hint: mkimg --detach $device takes it away once nobody uses it; now it is mounted on $PWD/seen" $words
+	done
 	umount seen
 	# shellcheck disable=SC2016
 	start unshare --mount sh -c 'mount "$0" seen && exec sleeper 1000' "$device"

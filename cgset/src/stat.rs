@@ -3,7 +3,7 @@
 use crate::group::{is_frozen, members};
 use crate::label::{self, Label, shown};
 use crate::tree::{Hierarchy, Version};
-use chain::{json_string, size};
+use chain::{A_START, TOO_LITTLE, json_string, size};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -133,10 +133,6 @@ pub fn oom_file(version: Version) -> &'static str {
 fn oom_kills(directory: &Path, version: Version) -> Option<u64> {
     keyed(&read(directory, oom_file(version))?, "oom_kill")
 }
-
-/// The whole chain takes half of this until its program runs, and a program that is small starts in it.
-const A_START: u64 = 4 << 20;
-const TOO_LITTLE: &str = "so little hardly holds the start of a program, nor that of each tool of a chain before it: --memory 16M leaves room for them";
 
 /// Who types a plain number so small has thought of another unit.
 fn too_little(typed: Option<&str>) -> String {

@@ -5,6 +5,7 @@
 use crate::binfmt;
 use crate::fail::{CANNOT_RUN, Failure, NOT_FOUND};
 use crate::narrate::{MODE_VARIABLE, Made, Mode};
+use crate::room::why_no_memory;
 use crate::shell::quote_all;
 use crate::strace::{array, quoted};
 use nix::errno::Errno;
@@ -219,7 +220,12 @@ impl Program {
             }
             None => nix::unistd::execve(&c_path, &words, &variables),
         };
+        // No kernel takes less, and none of them is too long then.
+        let length: usize =
+            words.iter().chain(&variables).map(|word| word.as_bytes_with_nul().len() + 8).sum();
+        let no_memory = why_no_memory(errno, length < 128 << 10);
         let hint = match errno {
+            _ if no_memory.is_some() => no_memory,
             Errno::E2BIG => Some("arguments and environment together are more than the kernel takes (a quarter of `ulimit -s`, 128 KiB each)".into()),
             _ => binfmt::obstacle(path).map(|cause| cause.hint),
         };

@@ -59,6 +59,7 @@ pub use namespace::{Kind, first_extent, in_user_namespace, is_below_ours, mount_
 pub use narrate::{MODE_VARIABLE, Made, Mode, Narration, say};
 pub use output::{json_string, print_answer, print_data};
 pub use plan::{Fork, Plan};
+pub use room::{A_START, TOO_LITTLE};
 pub use root::be_root;
 pub use shell::{Shell, join, quote, quote_all};
 pub use step::{Answer, Call, Refusal, Step};

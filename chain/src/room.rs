@@ -1,4 +1,4 @@
-//! Where there is no room for a chain: a control group that allows fewer processes than its tools take.
+//! Where there is no room for a chain: a control group that allows fewer processes than its tools take, or less memory.
 
 use crate::cgroup::cgroups_of;
 use crate::mountinfo::mountinfo;
@@ -27,6 +27,32 @@ pub(crate) fn why_no_process(errno: Errno, birthplace: Option<&Path>) -> Option<
     })
 }
 
+/// The whole chain takes half of this until its program runs, and a program that is small starts in it.
+pub const A_START: u64 = 4 << 20;
+/// What is said of a limit below that.
+pub const TOO_LITTLE: &str = "so little hardly holds the start of a program, nor that of each tool of a chain before it: --memory 16M leaves room for them";
+
+/// The limit that execve(2) has met by this answer. It copies the arguments first, and says E2BIG where there is no memory
+/// for these; `is_short`: that is not their own length.
+pub(crate) fn why_no_memory(errno: Errno, is_short: bool) -> Option<String> {
+    match errno {
+        Errno::ENOMEM => small_group(&own_groups(None)),
+        Errno::E2BIG if is_short => small_group(&own_groups(None)),
+        _ => None,
+    }
+}
+
+/// The first of these groups, and of those around each, that has less memory than a start takes, in words.
+fn small_group(groups: &[PathBuf]) -> Option<String> {
+    groups.iter().flat_map(|group| group.ancestors()).find_map(|group| {
+        ["memory.max", "memory.limit_in_bytes"].into_iter().find_map(|file| {
+            // Without a limit the one of version 2 says max, the other a number beyond any memory.
+            let max: u64 = std::fs::read_to_string(group.join(file)).ok()?.trim().parse().ok()?;
+            (max < A_START).then(|| format!("{file} of {} is {max}: {TOO_LITTLE}", quoted(group)))
+        })
+    })
+}
+
 fn own_groups(birthplace: Option<&Path>) -> Vec<PathBuf> {
     let mounts = mountinfo();
     let own = cgroups_of("self").into_iter().filter_map(|group| group.directory(&mounts));
@@ -46,6 +72,28 @@ fn full_group(groups: &[PathBuf]) -> Option<(&Path, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_little_memory_is_found_in_either_version_and_enough_is_not() {
+        let top = std::env::temp_dir().join(format!("chain-memory-{}", std::process::id()));
+        let group = top.join("lab/web");
+        std::fs::create_dir_all(&group).unwrap();
+        let groups = [group];
+        for (file, unlimited) in [("memory.max", "max"), ("memory.limit_in_bytes", "9223372036854771712")] {
+            std::fs::write(top.join("lab/web").join(file), unlimited).unwrap();
+            for (limit, is_small) in
+                [("0\n", true), ("8192\n", true), ("4194304\n", false), (unlimited, false)]
+            {
+                std::fs::write(top.join("lab").join(file), limit).unwrap();
+                let found = small_group(&groups);
+                assert_eq!(found.is_some(), is_small, "{file} {limit}");
+                let start = format!("{file} of {} is {}: so little", quoted(top.join("lab")), limit.trim());
+                assert!(found.is_none_or(|text| text.starts_with(&start)));
+            }
+        }
+        assert_eq!(why_no_memory(Errno::E2BIG, false), None);
+        std::fs::remove_dir_all(&top).unwrap();
+    }
 
     #[test]
     fn a_limit_is_found_in_the_group_or_in_one_around_it() {

@@ -43,13 +43,32 @@ no_room() {
 	no_groups
 }
 
+# Asserts that a program fails in so little memory, and that this is said: it is killed, or where not even its arguments
+# can be copied the kernel says no to it. Pages that the CPU has set aside decide which: too_little SIZE COMMAND...
+too_little() {
+	local max=$1 little='so little hardly holds the start of a program, *: --memory 16M leaves room for them'
+	shift
+	run --separate-stderr -- cgset --transient --memory "$max" "$group" -- "$@"
+	case $status in
+	137)
+		[[ $stderr == "cgset: $group: out of memory: "[1-9]*" process"*" killed at $max, peak "*"
+cgset: hint: "*$little ]] || fail "$stderr"
+		;;
+	126)
+		[[ $stderr == *': execve("'*'): '*' (E'*')'*'while: become the program'*"hint: memory."*" of \"$(place memory)\" is "*": "$little* ]] || fail "$stderr"
+		;;
+	*) fail "$status: $stderr" ;;
+	esac
+}
+
 @test "--memory: less than the start of a program takes is said to be so, with a size that is enough; enough, and nothing is said" {
-	run -137 --separate-stderr -- cgset --transient --memory 128K "$group" -- nsexec --pid -- true
-	[[ $stderr == "cgset: $group: out of memory: "[1-9]*" process"*" killed at 128K, peak "*"
-cgset: hint: so little hardly holds the start of a program, "*": --memory 16M leaves room for them" ]] || fail "$stderr"
-	run -137 --separate-stderr -- cgset --transient --memory 64 "$group" -- nsexec --pid -- true
-	[[ $stderr == *"cgset: hint: --memory 64 counts bytes, was 64M meant? so little hardly holds "* ]] || fail "$stderr"
-	run -137 --separate-stderr -- cgset --transient --memory 128K "$group" -- nsexec --pid -- true
+	too_little 128K nsexec --pid -- true
+	for max in 0 8K; do
+		too_little "$max" echo hi
+	done
+	run --separate-stderr -- cgset --transient --memory 64 "$group" -- nsexec --pid -- true
+	[ "$status" = 126 ] || [[ $stderr == *"cgset: hint: --memory 64 counts bytes, was 64M meant? so little hardly holds "* ]] || fail "$stderr"
+	too_little 128K nsexec --pid -- true
 	[[ $stderr != *meant* ]] || fail "$stderr"
 	enough=$(sed -n 's/.*hint: .*--memory \([0-9]*M\) leaves room.*/\1/p' <<<"$stderr")
 	run -0 --separate-stderr -- cgset --transient --memory "$enough" "$group" -- nsexec --pid --init -- true

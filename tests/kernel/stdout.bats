@@ -2,7 +2,7 @@
 # What the tools print on stdout, and where that leads. Run by: tests/run kernel stdout
 
 # Options are lists of words, commands in single quotes are for other shells, and a test's variables end with it:
-# shellcheck disable=SC2016,SC2030,SC2031,SC2086,SC2154
+# shellcheck disable=SC2016,SC2030,SC2031,SC2086,SC2094,SC2154
 
 load lib.bash
 load groups.bash

@@ -71,6 +71,14 @@ program_of() {
 	return 1
 }
 
+# Prints, as a path of /proc, the stdin of who writes down what a detached container prints; $1 is the first of its chain,
+# which leads a session of its own.
+log_of() {
+	read -r _ _ _ _ _ session _ 2>/dev/null <"/proc/$1/stat" && [ "$session" = "$1" ] || return 0
+	pipe=$(readlink "/proc/$1/fd/1") && pipe=${pipe#pipe:?} && pipe=${pipe%?} || return 0
+	find /proc/[0-9]*/fd/0 -maxdepth 0 -lname "pipe:?$pipe?" 2>/dev/null || :
+}
+
 # Prints the address of a container, of all that it has the first that leads out.
 address_of() {
 	awk '$1 == "|--" { last = $2 } /\/32 host LOCAL/ && last !~ /^127\./ { print last; exit }' "/proc/$1/net/fib_trie" 2>/dev/null

@@ -32,6 +32,12 @@ run_container() {
 
 # ---- the line
 
+@test "/dev/stdout can be opened by name where it is a pipe" {
+	same by-name "$(run_container --no-net img -- /bin/sh -c 'echo by-name >/dev/stdout' | cat)"
+	run_container --no-net img -- /bin/sh -c 'echo by-name >/dev/stdout' >file 2>&1 && fail 'it could open a file of root'"'"'s'
+	same "/bin/sh: can't create /dev/stdout: Permission denied" "$(cat file)"
+}
+
 @test "the line: its name, its processes, its network, its group, its status; silent" {
 	run -7 --separate-stderr -- line img /bin/sh -c 'hostname; echo $$; ip -o -4 address show dev eth0 | grep -o "inet [^ ]*"; cat /proc/self/cgroup | grep -c ":/$"; exit 7'
 	same $'web\n1\ninet 10.98.0.2/16' "$(head -n 3 <<<"$output")"

@@ -50,6 +50,31 @@ teardown() {
 	until_true nothing_of_it
 }
 
+@test "run --detach: /dev/stdout and /dev/stderr can be opened by name, and the log is added to and stays root's" {
+	echo before >log
+	chmod 640 log
+	detach --no-net img -- /bin/sh -c 'echo one; echo two >/dev/stdout; echo three >/dev/stderr; echo four; echo here; exec sleep 1000'
+	until_true grep -qx here log
+	container stop "$group"
+	same $'before\none\ntwo\nthree\nfour\nhere' "$(grep -v '^{' log)"
+	[[ $(tail -n 1 log) == '{'*'"status"'* ]] || fail "$(cat log)"
+	[ "$(stat -c '%u:%g %a' log)" = '0:0 640' ]
+	nothing_of_it
+	# What the chain tells of itself is there when it returns.
+	detach --explain --no-net img -- /bin/sh -c "$STAY"
+	[ "$(grep -c 'execve("/bin/sh"' log)" = 1 ] || fail "$(cat log)"
+	container stop "$group"
+	# A full disk ends the log only.
+	mkdir small
+	mount -t tmpfs -o size=4k none small
+	without_descriptors "$top/scripts/container" run --detach --log small/log --name "$group" --no-net img -- \
+		/bin/sh -c 'for i in $(seq 999); do echo "line $i"; done; exec sleep 1000'
+	until_true pgrep -x -f 'sleep 1000'
+	container stop --time 0 "$group"
+	umount small
+	nothing_of_it
+}
+
 @test "a name runs once: the second is told who has it; when that has ended the name is free" {
 	stay
 	run -125 --separate-stderr -- detach --no-net img true

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::group::{listed, members};
 use crate::knobs::refusal;
 use crate::moving::process_of;
-use chain::{Refusal, quoted};
+use chain::{Refusal, be_root, quoted};
 use nix::errno::Errno;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ fn not_yours(directory: &Path) -> String {
         }
         false => "; version 1 hands nothing on by itself",
     };
-    format!("{} belongs to user {owner}: run it as root{delegation}", quoted(there))
+    format!("{} belongs to user {owner}: {}{delegation}", quoted(there), be_root("CAP_DAC_OVERRIDE"))
 }
 
 fn why_not_made(directory: &Path, errno: Errno) -> Option<String> {

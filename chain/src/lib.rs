@@ -60,7 +60,7 @@ pub use narrate::{MODE_VARIABLE, Made, Mode, Narration, say};
 pub use output::{json_string, print_answer, print_data};
 pub use plan::{Fork, Plan};
 pub use room::{A_START, TOO_LITTLE};
-pub use root::be_root;
+pub use root::{be_root, takes};
 pub use shell::{Shell, join, quote, quote_all};
 pub use step::{Answer, Call, Refusal, Step};
 pub use strace::{array, quoted};

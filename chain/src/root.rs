@@ -15,6 +15,11 @@ pub fn be_root(capability: &str) -> String {
     }
 }
 
+/// What is lacking, and that cure.
+pub fn takes(capability: &str) -> String {
+    format!("that takes {capability}: {}", be_root(capability))
+}
+
 fn of_root(capability: &str, is_mapped: bool, has_it: bool) -> String {
     match (is_mapped, has_it) {
         (true, _) => "this root is one of a user namespace, run it outside".into(),

@@ -6,7 +6,7 @@ use crate::image::{HOST_FULL, IMAGE_EMPTY, IMAGE_FULL, NO_INODES, State};
 use crate::mkfs::Recipe;
 use crate::tree::Identity;
 use crate::{list, script, temporary};
-use chain::{Answer, Attached, LoopFlags, Refusal, Shell, array, quoted, why_no_loop};
+use chain::{Answer, Attached, LoopFlags, Refusal, Shell, array, be_root, quoted, why_no_loop};
 use nix::errno::Errno;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -209,7 +209,9 @@ impl chain::Call for Call {
                 Some("larger than a file may be there, or than ulimit -f allows".into())
             }
             (Call::Mount, Errno::ENODEV) => Some("this kernel has no ext4: modprobe ext4".into()),
-            (Call::Mount, Errno::EPERM) => Some("mounting takes CAP_SYS_ADMIN: run it as root".into()),
+            (Call::Mount, Errno::EPERM) => {
+                Some(format!("mounting takes CAP_SYS_ADMIN: {}", be_root("CAP_SYS_ADMIN")))
+            }
             (Call::Link { to } | Call::Rename { to, .. }, Errno::EEXIST) => {
                 Some(format!("{} has appeared meanwhile: --force replaces it", quoted(to)))
             }

@@ -2,7 +2,7 @@
 //! as in call.rs.
 
 use crate::call::State;
-use chain::{Answer, CapSet, Capabilities, Kind, Lifeline, Refusal, Shell, be_root, quoted};
+use chain::{Answer, CapSet, Capabilities, Kind, Lifeline, Refusal, Shell, be_root, quoted, takes};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Gid, Pid, Uid, chroot, fchdir, setgroups, setresgid, setresuid};
@@ -233,9 +233,9 @@ impl Join {
                 "joining takes root over the user namespace that owns it: {}",
                 be_root("CAP_SYS_ADMIN")
             )),
-            (Join::SetIds { .. } | Join::DropGroups | Join::DropBounding(_), Errno::EPERM) => {
-                Some("that takes capabilities this process has not: run it as root".into())
-            }
+            (Join::SetIds { .. }, Errno::EPERM) => Some(takes("CAP_SETUID")),
+            (Join::DropGroups, Errno::EPERM) => Some(takes("CAP_SETGID")),
+            (Join::DropBounding(_), Errno::EPERM) => Some(takes("CAP_SETPCAP")),
             (Join::RenewLifeline, Errno::ESRCH) => {
                 Some("the process that waited for this one has died".into())
             }

@@ -3,7 +3,7 @@
 
 use crate::kept::{Census, Kept, is_own_file};
 use crate::list;
-use chain::{Answer, Kind, Refusal, Shell, quoted};
+use chain::{Answer, Kind, Refusal, Shell, be_root, quoted};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
@@ -183,9 +183,10 @@ impl KeepCall {
             (KeepCall::GrowYounger { .. } | KeepCall::Bind { kind: Kind::Mount, .. }, Errno::EINVAL) => Some(
                 "a mount namespace is bound in an older one only, and this kernel counts their age on each CPU by itself: try again, and let nsexec run on every CPU".into(),
             ),
-            (_, Errno::EPERM | Errno::EACCES) => Some(
-                "mounting takes root over this mount namespace: run it as root, or inside `nsexec -r --mount`, where names last as long as that".into(),
-            ),
+            (_, Errno::EPERM | Errno::EACCES) => Some(format!(
+                "mounting takes root over this mount namespace: {}, or inside `nsexec -r --mount`, where names last as long as that",
+                be_root("CAP_SYS_ADMIN")
+            )),
             (_, Errno::EROFS) => Some("the file system may not be written: /run is the usual place".into()),
             _ => None,
         }

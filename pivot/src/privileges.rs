@@ -2,7 +2,7 @@
 
 use crate::idmap::IdRange;
 use crate::state::State;
-use chain::{Answer, CapSet, Capabilities, Lifeline, Refusal, Shell, be_root};
+use chain::{Answer, CapSet, Capabilities, Lifeline, Refusal, Shell, takes};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
@@ -149,8 +149,4 @@ impl Privilege {
             _ => None,
         }
     }
-}
-
-fn takes(capability: &str) -> String {
-    format!("that takes {capability}: {}", be_root(capability))
 }

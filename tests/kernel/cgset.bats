@@ -115,6 +115,9 @@ cgset: hint: --transient would remove it at the end: choose another name, or lea
 cgset: while: a directory is a group of processes"*"
 cgset: hint: \"${directory%/*}\" belongs to user 0: run it as root"* ]] || fail "$stderr"
 	! is_two pids || [[ $stderr == *'systemd-run --user --scope -p Delegate=yes cgset'* ]]
+	# Nor is the root of a user namespace, who is not told to be root.
+	run -125 --separate-stderr -- as_nobody "$BIN/nsexec" -r -- "$BIN/cgset" --pids 7 "$group" -- true
+	[[ $stderr == *"cgset: hint: \"${directory%/*}\" belongs to user 65534: this root is one of a user namespace, run it outside"* ]] || fail "$stderr"
 	no_groups
 }
 

@@ -159,6 +159,9 @@ nsexec: while: a mount of its own for what is to be mounted in it, with a propag
 nsexec: hint: mounting takes root over this mount namespace: run it as root, or inside \`nsexec -r --mount\`, where names last as long as that" \
 		as_nobody nsexec --keep box -r --net -- true
 	[ ! -e box ]
+	run -125 --separate-stderr -- as_nobody nsexec -r -- nsexec --keep box --uts -- true
+	[[ $stderr == *'mounting takes root over this mount namespace: this root is one of a user namespace, run it outside, or inside `'* ]] || fail "$stderr"
+	[ ! -e box ]
 	as_nobody nsexec -r --mount -- sh -euc 'nsexec --keep box --uts --hostname kept -- true; nsexec --uts=box/uts -- hostname >name; nsexec --forget box'
 	same kept "$(cat name)"
 	[ ! -e box ]

@@ -159,7 +159,7 @@ pivot: warning: hint: the hard limit is 0, with which dumps still go to the prog
 
 @test "not root: the hint names nsexec -r, and that works" {
 	fails_with 125 "$(said 'unshare(CLONE_NEWNS): Operation not permitted (EPERM)' 'a copy of the mount table, so that no mount made in here is made on the host' \
-		'mounting takes root: run it as root, or be root in a user namespace: nsexec -r -- pivot …')" as_nobody_in pivot "$root" true
+		'mounting takes root: run it as root, or be root in a user namespace: nsexec -r --pid --net --ipc -- pivot …')" as_nobody_in pivot "$root" true
 	prints '' as_nobody_in nsexec -r --pid --net --ipc -- pivot "$root" true
 	# With an image it would not.
 	fails_with 125 "$(said 'unshare(CLONE_NEWNS): Operation not permitted (EPERM)' 'a copy of the mount table, so that no mount made in here is made on the host' \

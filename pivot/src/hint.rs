@@ -66,7 +66,9 @@ pub fn why_no_mounts(for_image: bool) -> String {
         true => format!(
             "the kernel mounts images for root only: {root}; a directory can be the root of a user namespace's: nsexec -r --pid --net --ipc -- pivot DIR …"
         ),
-        false => format!("mounting takes root: {root}, or be root in a user namespace: nsexec -r --pid --net --ipc -- pivot …"),
+        false => format!(
+            "mounting takes root: {root}, or be root in a user namespace: nsexec -r --pid --net --ipc -- pivot …"
+        ),
     }
 }
 
